@@ -1,0 +1,59 @@
+# Each target installs what it needs, once: a lock file that changes is installed again, nothing else is.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PROFILE ?= demo
+SEED ?= 0
+PACKAGES := cli components covidctnet integrations pipelines serving
+
+.PHONY: help demo test test-slow lint format locks clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+demo: $(VENV)/.train  ## The whole method on a phantom cohort, in runs/demo
+	$(BIN)/covidctnet demo --profile $(PROFILE) --seed $(SEED) --output runs/demo
+
+test: $(VENV)/.dev  ## Tests with coverage of covidctnet/
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --fail-under=90
+
+test-slow: $(VENV)/.dev  ## The tests that take minutes
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+lint: $(VENV)/.dev  ## Format, lint, types and import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev  ## Rewrite the code in the house format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+locks: $(VENV)/.dev  ## Compile requirements/*.lock again from pyproject.toml
+	sh requirements/compile.sh $(BIN)/uv
+
+clean:  ## Remove what the targets made
+	rm -rf $(VENV) runs .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache *.egg-info
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+		|| { echo "Python 3.11 is needed; name one with: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# dev holds every role at the same versions, so it also satisfies the others.
+$(VENV)/.dev: requirements/dev.lock pyproject.toml | $(VENV)/bin/python
+	$(call install,dev)
+	touch $(VENV)/.train $@
+
+$(VENV)/.%: requirements/%.lock pyproject.toml | $(VENV)/bin/python
+	$(call install,$*)
+	touch $@
+
+define install
+$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/$(1).lock
+$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+endef

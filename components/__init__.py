@@ -1,0 +1,1 @@
+"""Kubeflow components, one thin file a step of the data flow."""

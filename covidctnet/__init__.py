@@ -1,0 +1,1 @@
+"""The domain: DICOM, arrays, networks, training, metrics and statistics; it knows no platform."""

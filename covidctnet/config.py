@@ -1,0 +1,201 @@
+"""Configuration: one frozen dataclass a stage, read from YAML profiles, refused at once where wrong.
+
+Units are in the field's name. Numbers of the `paper` profile come from the paper's Methods and its
+published code; `docs/adr/` argues the choices where the two differ.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, field
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from covidctnet.errors import ConfigError
+
+_STRICT = ConfigDict(extra="forbid")
+
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Millimetres = Annotated[float, Field(gt=0.0, le=50.0)]
+Side = Annotated[int, Field(ge=16, le=1024)]
+Rate = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class ReaderConfig:
+    """What the reader accepts as a diagnostic axial chest CT."""
+
+    min_slices: Count = 12
+    max_slices: Count = 3000
+    max_slice_spacing_mm: Millimetres = 12.0
+    max_tilt_degrees: Annotated[float, Field(ge=0.0, le=30.0)] = 1.0
+    max_uneven_spacing: Fraction = 0.1
+    min_extent_z_mm: Annotated[float, Field(ge=0.0, le=1000.0)] = 120.0
+    min_field_of_view_mm: Annotated[float, Field(ge=0.0, le=1000.0)] = 220.0
+    min_lung_fraction: Fraction = 0.03
+    max_rows: Annotated[int, Field(ge=64, le=4096)] = 2048
+    max_bytes: Annotated[int, Field(ge=1_000_000, le=64_000_000_000)] = 4_000_000_000
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class PreprocessConfig:
+    """From Hounsfield units to slices between 0 and 1 (paper, Methods, "Preprocessing")."""
+
+    spacing_mm: tuple[Millimetres, Millimetres, Millimetres] = (1.0, 1.0, 1.0)
+    hu_min: Annotated[float, Field(ge=-1100.0, le=0.0)] = -1000.0
+    hu_max: Annotated[float, Field(ge=1.0, le=4000.0)] = 400.0
+    range_handling: Literal["clip", "air"] = "clip"
+    interpolation: Literal["linear", "bspline"] = "linear"
+    slice_size: tuple[Side, Side] = (128, 128)
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class NoiseConfig:
+    """Perlin pseudo-infections (paper, Methods, "Perlin noise"; ranges are half open)."""
+
+    scale: tuple[Count, Count] = (10, 30)
+    octaves: Annotated[int, Field(ge=1, le=16)] = 10
+    persistence_percent: tuple[int, int] = (-50, 50)
+    lacunarity: Annotated[float, Field(ge=1.0, le=4.0)] = 2.0
+    period: Annotated[int, Field(ge=2, le=1024)] = 140
+    base: tuple[int, int] = (0, 1000)
+    weight: Annotated[float, Field(gt=0.0, le=4.0)] = 1.0
+    noisy_fraction: Fraction = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class DenoiserConfig:
+    """BCDU-Net and its training (paper, Methods, "BCDU-Net")."""
+
+    filters: tuple[Count, Count, Count, Count] = (32, 64, 128, 256)
+    dense_blocks: Annotated[int, Field(ge=1, le=8)] = 3
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
+    learning_rate: Rate = 1e-3
+    batch_size: Count = 5
+    epochs: Count = 50
+    slices_per_epoch: Annotated[int, Field(ge=0)] = 0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class ResidualConfig:
+    """Residual stack: input minus denoised, resized to (z, y, x)."""
+
+    shape: tuple[Side, Side, Side] = (50, 128, 128)
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class ClassifierConfig:
+    """3D CNN and its training (paper, Methods, "Classification")."""
+
+    filters: tuple[Count, ...] = (8, 16, 32, 64, 128)
+    dense_units: Count = 32
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
+    learning_rate: Rate = 1e-4
+    batch_size: Count = 16
+    epochs: Count = 100
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class SplitConfig:
+    """Shares of patients. `denoiser` is a share of the Controls, who are in no other split."""
+
+    denoiser: Fraction = 0.2
+    validation: Fraction = 0.15
+    holdout: Fraction = 0.05
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class EvaluationConfig:
+    """Bootstrap of the hold-out's metrics, by patient."""
+
+    bootstrap_samples: Annotated[int, Field(ge=10, le=100_000)] = 2000
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class PhantomConfig:
+    """Size of the phantom cohort."""
+
+    controls: Annotated[int, Field(ge=0, le=100_000)] = 12
+    covid: Annotated[int, Field(ge=0, le=100_000)] = 8
+    cap: Annotated[int, Field(ge=0, le=100_000)] = 8
+    matrix: Side = 512
+    slice_spacing_mm: Millimetres = 2.0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class Config:
+    """All stages, in the order of the data flow."""
+
+    name: str
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    reader: ReaderConfig = field(default_factory=ReaderConfig)
+    phantom: PhantomConfig = field(default_factory=PhantomConfig)
+    splits: SplitConfig = field(default_factory=SplitConfig)
+    preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+    denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
+    residual: ResidualConfig = field(default_factory=ResidualConfig)
+    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+    def to_json(self) -> str:
+        """The whole configuration as JSON, keys in the order of the data flow."""
+        return json.dumps(asdict(self), indent=2)
+
+    @property
+    def digest(self) -> str:
+        """Hash of every value, for cache keys and lineage."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def parse_config(values: dict[str, Any]) -> Config:
+    """Check plain values, as YAML or JSON gives them.
+
+    Raises:
+        ConfigError: names every field that is unknown, missing or out of range, with its value.
+    """
+    try:
+        return TypeAdapter(Config).validate_python(values)
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}, not {item['input']!r}" for item in error.errors()
+        ]
+        raise ConfigError("configuration refused: " + "; ".join(lines)) from None
+
+
+def profile_names() -> list[str]:
+    """Names of the profiles that the package ships."""
+    folder = resources.files("covidctnet") / "profiles"
+    return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+
+
+def load_profile(name_or_path: str, *, seed: int | None = None) -> Config:
+    """Read a shipped profile by name, or a YAML file by path.
+
+    Raises:
+        ConfigError: there is no such profile, or a field is refused.
+    """
+    if name_or_path in profile_names():
+        text = (resources.files("covidctnet") / "profiles" / f"{name_or_path}.yaml").read_text("utf-8")
+    elif Path(name_or_path).suffix in {".yaml", ".yml"} and Path(name_or_path).is_file():
+        text = Path(name_or_path).read_text("utf-8")
+    else:
+        raise ConfigError(
+            f"there is no profile {name_or_path!r}; use one of {', '.join(profile_names())} or a YAML file's path"
+        )
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"profile {name_or_path!r} is not YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"profile {name_or_path!r} must hold a mapping of stages, not {type(values).__name__}")
+    if seed is not None:
+        values["seed"] = seed
+    return parse_config(values)

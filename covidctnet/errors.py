@@ -1,0 +1,61 @@
+"""Everything that the product refuses, as one tree.
+
+CovidCTNetError
+├── ConfigError                 a configuration field is unknown, missing or out of range
+├── StudyError                  the CT study that was handed in cannot be answered for
+│   ├── NoStudyFoundError       nothing in the input is a CT image
+│   ├── UnreadableFileError     a file is truncated, encrypted or cannot be decoded
+│   ├── UnsuitableSeriesError   images were read, but no series is a diagnostic axial chest CT
+│   ├── GeometryError           tilt, uneven spacing, missing or duplicate slices, mixed sizes
+│   └── ImplausibleImageError   intensities or extent are not those of a chest CT in HU
+├── CohortError                 a cohort's table, cases, splits or ledger contradict each other
+├── TrainingError               training cannot start or diverged
+└── BundleError                 a bundle is missing, damaged or was written for something else
+
+A message names the value that was seen and what to do; it never holds a patient's identity, so a
+file is named by its place in the input (`file 17 of 133`), not by its name.
+"""
+
+
+class CovidCTNetError(Exception):
+    """Base of all errors that a user can cause or cure."""
+
+
+class ConfigError(CovidCTNetError):
+    """A configuration field is unknown, missing or out of range."""
+
+
+class StudyError(CovidCTNetError):
+    """The CT study that was handed in cannot be answered for."""
+
+
+class NoStudyFoundError(StudyError):
+    """Nothing in the input is a CT image."""
+
+
+class UnreadableFileError(StudyError):
+    """A file is truncated, encrypted or cannot be decoded."""
+
+
+class UnsuitableSeriesError(StudyError):
+    """Images were read, but no series is a diagnostic axial chest CT."""
+
+
+class GeometryError(StudyError):
+    """The slices do not form one regular axial volume."""
+
+
+class ImplausibleImageError(StudyError):
+    """Intensities or extent are not those of a chest CT in Hounsfield units."""
+
+
+class CohortError(CovidCTNetError):
+    """A cohort's table, cases, splits or ledger contradict each other."""
+
+
+class TrainingError(CovidCTNetError):
+    """Training cannot start, or it diverged."""
+
+
+class BundleError(CovidCTNetError):
+    """A bundle is missing, damaged or was written for something else."""

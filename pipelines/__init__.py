@@ -1,0 +1,1 @@
+"""The training pipeline: one call an arrow of the data flow."""
