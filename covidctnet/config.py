@@ -56,7 +56,11 @@ class PreprocessConfig:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class NoiseConfig:
-    """Perlin pseudo-infections (paper, Methods, "Perlin noise"; ranges are half open)."""
+    """Perlin pseudo-infections (paper, Methods, "Perlin noise"; ranges are half open).
+
+    The fields from `fill_threshold` on matter only to the placement "lung": strength of the field at which
+    filling starts, by how much it must rise until the lung is full, and the density it is filled to, 0 to 1.
+    """
 
     scale: tuple[Count, Count] = (10, 30)
     octaves: Annotated[int, Field(ge=1, le=16)] = 10
@@ -66,6 +70,10 @@ class NoiseConfig:
     base: tuple[int, int] = (0, 1000)
     weight: Annotated[float, Field(gt=0.0, le=4.0)] = 1.0
     noisy_fraction: Fraction = 0.5
+    placement: Literal["whole slice", "lung"] = "whole slice"
+    fill_threshold: tuple[Fraction, Fraction] = (0.0, 0.4)
+    fill_softness: tuple[Fraction, Fraction] = (0.05, 0.2)
+    fill_density: tuple[Fraction, Fraction] = (0.2, 0.85)
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -76,6 +84,7 @@ class DenoiserConfig:
     dense_blocks: Annotated[int, Field(ge=1, le=8)] = 3
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
     learning_rate: Rate = 1e-3
+    learning_rate_decay: Literal["none", "cosine"] = "none"
     batch_size: Count = 5
     epochs: Count = 50
     slices_per_epoch: Annotated[int, Field(ge=0)] = 0
@@ -97,8 +106,10 @@ class ClassifierConfig:
     dense_units: Count = 32
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
     learning_rate: Rate = 1e-4
+    learning_rate_decay: Literal["none", "cosine"] = "none"
     batch_size: Count = 16
     epochs: Count = 100
+    flip_augmentation: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -112,10 +123,11 @@ class SplitConfig:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class EvaluationConfig:
-    """Bootstrap of the hold-out's metrics, by patient."""
+    """Bootstrap of the hold-out's metrics, by patient, and the blurs that the denoiser is compared with."""
 
     bootstrap_samples: Annotated[int, Field(ge=10, le=100_000)] = 2000
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    reference_blur_px: tuple[Annotated[float, Field(gt=0.0, le=64.0)], ...] = (2.0, 4.0, 8.0)
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -176,8 +188,13 @@ def profile_names() -> list[str]:
     return sorted(entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name.endswith(".yaml"))
 
 
-def load_profile(name_or_path: str, *, seed: int | None = None) -> Config:
+def load_profile(name_or_path: str, *, seed: int | None = None, epochs: int | None = None) -> Config:
     """Read a shipped profile by name, or a YAML file by path.
+
+    Args:
+        name_or_path: `paper`, `demo`, `smoke` or a path that ends in .yaml or .yml.
+        seed: replaces the profile's seed.
+        epochs: replaces the epochs of both networks.
 
     Raises:
         ConfigError: there is no such profile, or a field is refused.
@@ -198,4 +215,7 @@ def load_profile(name_or_path: str, *, seed: int | None = None) -> Config:
         raise ConfigError(f"profile {name_or_path!r} must hold a mapping of stages, not {type(values).__name__}")
     if seed is not None:
         values["seed"] = seed
+    if epochs is not None:
+        for network in ("denoiser", "classifier"):
+            values[network] = {**(values.get(network) or {}), "epochs": epochs}
     return parse_config(values)

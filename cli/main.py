@@ -1,0 +1,54 @@
+"""Entry point of the command line: `covidctnet`."""
+
+import sys
+
+import click
+import typer
+
+from cli.console import complain
+from covidctnet.errors import CovidCTNetError
+
+REFUSED = 3
+"""Exit code for input that is refused with a reason."""
+
+app = typer.Typer(
+    name="covidctnet",
+    help="Train and serve CovidCTNet, chest-CT triage. Research use only, not a medical device.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _register() -> None:
+    from cli import cohort, demo, doctor, predict, profile, train
+
+    app.command("demo")(demo.demo)
+    app.command("doctor")(doctor.doctor)
+    app.command("predict")(predict.predict)
+    app.command("train")(train.train)
+    app.add_typer(cohort.app, name="cohort")
+    app.add_typer(profile.app, name="profile")
+
+
+_register()
+
+
+def main() -> None:
+    """Run the command line; refused input ends with exit code 3 and one line."""
+    try:
+        app(standalone_mode=False)
+    except CovidCTNetError as error:
+        complain(f"{type(error).__name__}: {error}")
+        sys.exit(REFUSED)
+    except click.exceptions.Exit as end:
+        sys.exit(end.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        complain("stopped")
+        sys.exit(130)
+    except OSError as error:
+        complain(f"the system refused: {error.strerror or type(error).__name__}")
+        sys.exit(1)

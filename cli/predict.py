@@ -1,0 +1,40 @@
+"""`covidctnet predict`: one study in, one answer out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.console import err, out, print_json, progress_bars, quiet_libraries, table
+
+
+def predict(
+    study: Annotated[Path, typer.Argument(help="Folder, zip or file of DICOM images; NIfTI and NRRD for research.")],
+    bundle: Annotated[Path, typer.Option(help="Bundle folder that training wrote.")] = Path("runs/demo/bundle"),
+    json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Answer for one CT study: probabilities, scanner and warnings. Research use, not a medical device."""
+    quiet_libraries()
+    from covidctnet.bundle import load_bundle
+    from covidctnet.predictor import Predictor
+    from covidctnet.reading import read_volume
+
+    with progress_bars(quiet=json_output) as report:
+        config = load_bundle(bundle).config
+        report("predict", 0, 3)
+        volume = read_volume(study, config.reader)
+        report("predict", 1, 3)
+        predictor = Predictor.load(bundle)
+        report("predict", 2, 3)
+        answer = predictor.predict(volume)
+        report("predict", 3, 3)
+    if json_output:
+        print_json(answer.to_json())
+        return
+    rows = [(name, f"{value:.3f}") for name, value in answer.probabilities.items()]
+    out.print(table(f"{answer.label}, {answer.scanner}", ("class", "probability"), rows))
+    verdict = "positive" if answer.covid_positive else "negative"
+    out.print(f"Covid-19 {verdict} at threshold {answer.covid_threshold:.3f}; bundle {answer.pair_id}")
+    for warning in answer.warnings:
+        err.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
+    out.print(answer.disclaimer, style="bold")

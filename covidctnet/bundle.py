@@ -1,0 +1,219 @@
+"""A bundle: one immutable folder with both networks and all that is needed to answer for a study.
+
+```
+bundle/
+  manifest.json      pair_id, versions, and the hash of every other file
+  config.json        the whole configuration that trained it
+  calibration.json   temperature and decision threshold, fitted on validation
+  reference.json     scanners and input statistics seen in training
+  denoiser.keras     BCDU-Net
+  classifier/        SavedModel: residuals float32 (batch, z, y, x, 1) -> probabilities (batch, 3)
+  metrics.json       hold-out metrics, attached once, measured through this very bundle
+```
+
+`pair_id` is a hash of the content, so denoiser and classifier of two trainings never meet unnoticed.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from covidctnet.config import Config, parse_config
+from covidctnet.errors import BundleError
+from covidctnet.labels import LABELS
+
+FORMAT = 1
+_METRICS = "metrics.json"
+_MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Fitted on validation: softmax temperature, and the Covid-19 probability from which a case is positive."""
+
+    temperature: float
+    threshold: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.temperature < 100.0:
+            raise BundleError(f"a temperature must lie between 0 and 100, not {self.temperature}")
+        if not 0.0 <= self.threshold <= 1.0:
+            raise BundleError(f"a threshold must lie between 0 and 1, not {self.threshold}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """What training saw, to warn when a study lies outside.
+
+    Attributes:
+        scanners: names of the scanners of the training patients.
+        mean_intensity: lowest and highest mean of a training study's preprocessed slices, 0 to 1.
+        residual_energy: lowest and highest mean absolute residual of a training study.
+    """
+
+    scanners: tuple[str, ...]
+    mean_intensity: tuple[float, float]
+    residual_energy: tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A bundle on disk whose content agrees with its manifest."""
+
+    folder: Path
+    pair_id: str
+    data_version: str
+    code_version: str
+    config: Config
+    calibration: Calibration
+    reference: Reference
+
+    @property
+    def denoiser_path(self) -> Path:
+        """Keras file of the denoiser."""
+        return self.folder / "denoiser.keras"
+
+    @property
+    def classifier_path(self) -> Path:
+        """SavedModel folder of the classifier."""
+        return self.folder / "classifier"
+
+    @property
+    def metrics(self) -> dict[str, Any] | None:
+        """Hold-out metrics, or None while the bundle has not been evaluated."""
+        path = self.folder / _METRICS
+        return _read_json(path) if path.is_file() else None
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Open a bundle and check every file against the manifest.
+
+    Raises:
+        BundleError: no bundle, another format, other labels, or a file that was changed or lost.
+    """
+    if not (folder / _MANIFEST).is_file():
+        raise BundleError(f"{folder} is no bundle: it holds no {_MANIFEST}; train one, or name the folder that has it")
+    manifest = _read_json(folder / _MANIFEST)
+    if manifest.get("format") != FORMAT:
+        raise BundleError(f"bundle format {manifest.get('format')!r} is not {FORMAT}; use a matching release")
+    if tuple(manifest.get("labels", ())) != LABELS:
+        raise BundleError(f"the bundle's labels are {manifest.get('labels')}, not {list(LABELS)}")
+    _verify(folder, manifest)
+    reference = _read_json(folder / "reference.json")
+    return Bundle(
+        folder=folder,
+        pair_id=manifest["pair_id"],
+        data_version=manifest["data_version"],
+        code_version=manifest["code_version"],
+        config=parse_config(_read_json(folder / "config.json")),
+        calibration=Calibration(**_read_json(folder / "calibration.json")),
+        reference=Reference(
+            scanners=tuple(reference["scanners"]),
+            mean_intensity=tuple(reference["mean_intensity"]),
+            residual_energy=tuple(reference["residual_energy"]),
+        ),
+    )
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    networks: Path,
+    config: Config,
+    calibration: Calibration,
+    reference: Reference,
+    data_version: str,
+    code_version: str,
+) -> Bundle:
+    """Write a bundle at once; an earlier one in the same place is replaced only when the new one is complete.
+
+    Args:
+        folder: where the bundle goes.
+        networks: a folder with `denoiser.keras` and `classifier/`, which is moved into the bundle.
+        config: what trained them.
+        calibration: fitted on validation.
+        reference: what training saw.
+        data_version: version of the cohort.
+        code_version: version of the code.
+    """
+    (networks / "config.json").write_text(config.to_json(), "utf-8")
+    _write_json(networks / "calibration.json", asdict(calibration))
+    _write_json(networks / "reference.json", asdict(reference))
+    files = _hash_files(networks)
+    pair_id = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
+    _write_json(
+        networks / _MANIFEST,
+        {
+            "format": FORMAT,
+            "pair_id": pair_id,
+            "labels": LABELS,
+            "data_version": data_version,
+            "code_version": code_version,
+            "files": files,
+        },
+    )
+    _replace_folder(networks, folder)
+    return load_bundle(folder)
+
+
+def _replace_folder(new: Path, place: Path) -> None:
+    old = place.with_name(place.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        os.replace(place, old)
+    os.replace(new, place)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def attach_metrics(bundle: Bundle, metrics: Mapping[str, Any]) -> None:
+    """Keep the hold-out metrics that were measured through this bundle; that happens once.
+
+    Raises:
+        BundleError: the bundle has metrics already.
+    """
+    path = bundle.folder / _METRICS
+    if path.exists():
+        raise BundleError(f"bundle {bundle.pair_id} has metrics already; a bundle is not evaluated twice")
+    _write_json(path, {"pair_id": bundle.pair_id, **metrics})
+
+
+def _verify(folder: Path, manifest: Mapping[str, Any]) -> None:
+    found = _hash_files(folder)
+    expected: dict[str, str] = manifest["files"]
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found:
+            raise BundleError(f"bundle {manifest['pair_id']} has lost {name}; fetch or train it again")
+        if found[name] != expected.get(name):
+            raise BundleError(f"{name} in bundle {manifest['pair_id']} was changed after it was written")
+    digest = hashlib.sha256(json.dumps(expected, sort_keys=True).encode()).hexdigest()[:16]
+    if digest != manifest["pair_id"]:
+        raise BundleError(f"the manifest's pair_id is {manifest['pair_id']}, but its content hashes to {digest}")
+
+
+def _hash_files(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in {_MANIFEST, _METRICS}
+    }
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path.name} of the bundle cannot be read: {error}") from None
+    if not isinstance(values, dict):
+        raise BundleError(f"{path.name} of the bundle must hold a JSON object")
+    return values
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(values, indent=2, sort_keys=True), "utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,120 @@
+"""One experiment: a cohort in; a bundle, its hold-out metrics and a report out.
+
+Straight-line code, one call an arrow of the data flow:
+cohort -> splits -> preprocess -> train denoiser -> extract residuals -> train classifier -> bundle -> evaluate -> report
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from covidctnet.bundle import Bundle, attach_metrics
+from covidctnet.cohort import Cohort
+from covidctnet.config import Config
+from covidctnet.machine import code_version
+from covidctnet.progress import Progress, silent
+from covidctnet.splits import Ledger, assign_splits
+from covidctnet.stages.evaluate_holdout import HoldoutResult, evaluate_holdout, mean_healthy_lung
+from covidctnet.stages.preprocess_cohort import PreparedCase, preprocess_cohort
+
+SPLITS = ("denoiser", "train", "validation", "holdout")
+
+
+@dataclass(kw_only=True)
+class Stopwatch:
+    """Seconds by stage, in the order in which the stages ran."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def time(self, stage: str) -> Iterator[None]:
+        """Add the time of a block to a stage."""
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def run_experiment(
+    cohort: Cohort,
+    config: Config,
+    output: Path,
+    *,
+    on_progress: Progress = silent,
+    stopwatch: Stopwatch | None = None,
+    notes: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """Train on a cohort, evaluate on its hold-out and write the report.
+
+    Args:
+        cohort: verified before anything else happens.
+        config: all stages.
+        output: receives `splits.csv`, `bundle/`, `summary.json`, `report.html` and `figures/`.
+        on_progress: told of finished pieces of each stage.
+        stopwatch: carries the times of earlier stages.
+        notes: sentences that the report shows at its top.
+
+    Returns:
+        The content of `summary.json`.
+
+    Raises:
+        CohortError: files and table disagree, a case is refused, or classes are too small to split.
+        TrainingError: a loss is not finite.
+    """
+    from covidctnet.stages import train_networks as train
+
+    watch = stopwatch or Stopwatch()
+    output.mkdir(parents=True, exist_ok=True)
+    cohort.verify()
+    ledger = assign_splits(cohort, config.splits, config.seed, Ledger.load(output / "splits.csv"))
+    ledger.save(output / "splits.csv")
+    version = code_version()
+    work = output / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    with watch.time("preprocess"):
+        prepared = preprocess_cohort(cohort, config, work / "arrays", on_progress=on_progress)
+    splits = split_cases(prepared, ledger)
+    networks = work / "networks"
+    with watch.time("train denoiser"):
+        denoiser_history = train.train_and_save_denoiser(splits, config, networks, on_progress=on_progress)
+    with watch.time("extract residuals"):
+        residuals = train.extract_split(splits, ("train", "validation"), config, networks, on_progress=on_progress)
+    with watch.time("train classifier"):
+        classifier_history = train.train_and_export_classifier(
+            residuals["train"], residuals["validation"], config, networks, on_progress=on_progress
+        )
+        calibration = train.calibrate(residuals["validation"], networks)
+    bundle = train.assemble_bundle(
+        output / "bundle",
+        networks=networks,
+        train=residuals["train"],
+        splits=splits,
+        config=config,
+        calibration=calibration,
+        data_version=cohort.version,
+        code_version=version,
+    )
+    with watch.time("evaluate"):
+        result = evaluate_holdout(
+            bundle.folder,
+            cohort,
+            splits["holdout"],
+            config,
+            mean_lung=mean_healthy_lung(splits["train"]),
+            on_progress=on_progress,
+        )
+    histories = {"denoiser": denoiser_history, "classifier": classifier_history}
+    return _conclude(output, bundle, cohort, splits, result, histories, watch, notes)
+
+
+def split_cases(prepared: list[PreparedCase], ledger: Ledger) -> dict[str, list[PreparedCase]]:
+    """Prepared cases by the split of their patient."""
+    found: dict[str, list[PreparedCase]] = {name: [] for name in SPLITS}
+    for case in prepared:
+        found[ledger.split_of(case.case.patient)].append(case)
+    return found

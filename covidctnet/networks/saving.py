@@ -1,0 +1,75 @@
+"""Write networks to disk and load them again for inference."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from covidctnet.errors import BundleError
+
+if TYPE_CHECKING:
+    from covidctnet.predictor import Classify
+
+
+def save_denoiser(model: Any, path: Path) -> None:
+    """Write the denoiser as a Keras file, without its optimizer."""
+    model.save(path, include_optimizer=False)
+
+
+def export_classifier(model: Any, folder: Path, shape: tuple[int, int, int]) -> None:
+    """Write the classifier as a SavedModel with one typed signature.
+
+    `serving_default`: `residual` float32 (batch, z, y, x, 1) -> `probabilities` float32 (batch, 3).
+    """
+    import keras
+    import tensorflow as tf
+
+    def serve(residual: Any) -> dict[str, Any]:
+        return {"probabilities": model(residual, training=False)}
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    signature = tf.TensorSpec((None, *shape, 1), tf.float32, name="residual")
+    archive.add_endpoint(name="serving_default", fn=serve, input_signature=[signature])
+    archive.write_out(folder, verbose=False)
+
+
+def load_denoiser(path: Path) -> Any:
+    """Load a denoiser.
+
+    Raises:
+        BundleError: the file is missing or holds another network.
+    """
+    import keras
+
+    # Importing the layer registers it by name, so that the file needs no code of its own.
+    import covidctnet.networks.conv_lstm  # noqa: F401
+
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise BundleError(f"the denoiser cannot be loaded: {error}") from None
+
+
+def load_classifier(folder: Path) -> "Classify":
+    """Load a SavedModel classifier as a function of residual stacks.
+
+    Raises:
+        BundleError: the folder is missing or holds no such signature.
+    """
+    import tensorflow as tf
+
+    try:
+        loaded = tf.saved_model.load(str(folder))
+        signature = loaded.signatures["serving_default"]
+    except (OSError, KeyError) as error:
+        raise BundleError(f"the classifier cannot be loaded: {error}") from None
+
+    def classify(stacks: NDArray[np.float32]) -> NDArray[np.float32]:
+        probabilities: NDArray[np.float32] = signature(residual=tf.constant(stacks))["probabilities"].numpy()
+        return probabilities
+
+    # The function's variables live as long as the loaded object does.
+    classify.loaded = loaded  # type: ignore[attr-defined]
+    return classify

@@ -1,0 +1,129 @@
+"""Cohort -> preprocessed slices and a description of each case."""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from covidctnet.cohort import Case, Cohort
+from covidctnet.config import Config
+from covidctnet.errors import CohortError, StudyError
+from covidctnet.labels import label_index
+from covidctnet.lungs import mean_lung_hu
+from covidctnet.phantom.truth import load_truth
+from covidctnet.preprocess import preprocess, preprocess_mask
+from covidctnet.progress import Progress, silent
+from covidctnet.reading import read_volume
+from covidctnet.volume import BoolArray, Scanner, UnitArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedCase:
+    """A case after preprocessing; the arrays stay on disk until they are asked for.
+
+    Attributes:
+        folder: holds `<case>.npy` and, for phantoms, `<case>.truth.npz`.
+        case: row of the cohort.
+        scanner: as the reader saw it.
+        spacing_mm: along (z, y, x), before resampling.
+        shape: voxels along (z, y, x), before resampling.
+        mean_lung_hu: of the aerated lung.
+        mean_intensity: of the preprocessed slices, 0 to 1.
+    """
+
+    folder: Path
+    case: Case
+    scanner: Scanner
+    spacing_mm: tuple[float, float, float]
+    shape: tuple[int, int, int]
+    mean_lung_hu: float
+    mean_intensity: float
+
+    @property
+    def label(self) -> int:
+        """Class index."""
+        return label_index(self.case.label)
+
+    def slices(self) -> UnitArray:
+        """Preprocessed slices, axes (z, y, x), 0 to 1."""
+        array: UnitArray = np.load(self.folder / f"{self.case.case}.npy")
+        return array
+
+    def truth(self) -> dict[str, BoolArray] | None:
+        """A phantom's `lung` and `infection` on the grid of the slices, None for real cases."""
+        path = self.folder / f"{self.case.case}.truth.npz"
+        if not path.is_file():
+            return None
+        with np.load(path) as file:
+            return {name: file[name] for name in file.files}
+
+
+def preprocess_cohort(
+    cohort: Cohort, config: Config, folder: Path, *, workers: int | None = None, on_progress: Progress = silent
+) -> list[PreparedCase]:
+    """Read, check and preprocess every case of a cohort.
+
+    Args:
+        cohort: its zips are read by the reader that serving uses.
+        config: reader and preprocessing.
+        folder: where the arrays go.
+        workers: processes; all usable cores when None.
+        on_progress: told of each finished case.
+
+    Raises:
+        CohortError: a case is refused by the reader; the message names the case and the reason.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    workers = workers or len(os.sched_getaffinity(0))
+    prepared: list[PreparedCase] = []
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+        jobs = [pool.submit(_prepare, cohort, case, config, folder) for case in cohort.cases]
+        try:
+            for job in jobs:
+                prepared.append(job.result())
+                on_progress("preprocess", len(prepared), len(jobs))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return prepared
+
+
+def _one_thread() -> None:
+    import SimpleITK as sitk  # noqa: N813
+
+    # The cases are spread over processes; threads inside each would only get in each other's way.
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+
+
+def _prepare(cohort: Cohort, case: Case, config: Config, folder: Path) -> PreparedCase:
+    try:
+        volume = read_volume(cohort.path(case.case), config.reader)
+    except StudyError as error:
+        raise CohortError(f"case {case.case} is refused: {error}") from None
+    slices = preprocess(volume, config.preprocess)
+    _save(folder / f"{case.case}.npy", slices)
+    truth_path = cohort.truth_path(case.case)
+    if truth_path.is_file():
+        masks = {
+            name: preprocess_mask(mask, volume.spacing_mm, config.preprocess)
+            for name, mask in load_truth(truth_path).items()
+        }
+        np.savez_compressed(folder / f"{case.case}.truth.npz", **masks)  # type: ignore[arg-type]
+    return PreparedCase(
+        folder=folder,
+        case=case,
+        scanner=volume.scanner,
+        spacing_mm=volume.spacing_mm,
+        shape=(volume.hu.shape[0], volume.hu.shape[1], volume.hu.shape[2]),
+        mean_lung_hu=mean_lung_hu(volume),
+        mean_intensity=float(slices.mean()),
+    )
+
+
+def _save(path: Path, array: UnitArray) -> None:
+    partial = path.with_suffix(".partial.npy")
+    np.save(partial, array)
+    os.replace(partial, path)
