@@ -49,7 +49,7 @@ def build_denoiser(
         1,
         1,
         activation="sigmoid",
-        kernel_initializer=keras.initializers.GlorotUniform(blocks.seeds()),
+        kernel_initializer=OpposedSigns(blocks.seeds()),
         name="denoised",
     )(features)
     return keras.Model(slices, denoised, name="denoiser")
@@ -69,6 +69,31 @@ def compile_denoiser(model: keras.Model, config: DenoiserConfig, *, jit_compile:
         jit_compile=jit_compile,
     )
     return model
+
+
+@keras.saving.register_keras_serializable(package="covidctnet")
+class OpposedSigns(keras.initializers.Initializer):
+    """Weights that alternate in sign over the input channels, 0.5 to 1.5 in size.
+
+    The head has two ReLU channels. Where both weigh in with one sign, the gradient of the first steps
+    silences them, and the network learns a constant (docs/adr/0008).
+
+    Args:
+        seed: of the sizes.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Any:
+        """Draw weights of shape (y, x, input channels, output channels)."""
+        sizes = keras.random.uniform(shape, 0.5, 1.5, dtype=dtype, seed=self.seed)
+        signs = [(-1.0) ** channel for channel in range(shape[2])]
+        return sizes * ops.reshape(ops.convert_to_tensor(signs, dtype=sizes.dtype), (1, 1, -1, 1))
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments, for saving."""
+        return {"seed": self.seed}
 
 
 class _Blocks:

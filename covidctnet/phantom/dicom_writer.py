@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import CTImageStorage, JPEG2000Lossless, JPEGLosslessSV1, RLELossless, generate_uid
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLosslessSV1, RLELossless, generate_uid
 
 from covidctnet.phantom.grid import Field, Grid
 from covidctnet.phantom.scanners import ScannerModel
@@ -114,6 +114,7 @@ def _set_pixels(image: FileDataset, pixels: NDArray[np.generic], scanner: Scanne
         image.PixelData = encapsulate([imagecodecs.jpeg2k_encode(plain, level=0, codecformat="j2k", reversible=True)])
     elif scanner.transfer_syntax == RLELossless:
         image.PixelData = plain.tobytes()
+        image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
         image.compress(RLELossless, generate_instance_uid=False)
     else:
         image.PixelData = plain.astype("<u2" if not scanner.signed else "<i2").tobytes()

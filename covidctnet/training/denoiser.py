@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from covidctnet.config import Config, NoiseConfig
 from covidctnet.errors import TrainingError
 from covidctnet.networks.denoiser import build_denoiser, compile_denoiser
+from covidctnet.training.collapse import require_live_output
 from covidctnet.training.history import EpochProgress, History, decay, stop_on_nan
 from covidctnet.training.pseudo_infection import add_pseudo_infection
 from covidctnet.volume import BoolArray, UnitArray
@@ -137,4 +138,5 @@ def train_denoiser(
     result = model.fit(
         batches, validation_data=watched, epochs=settings.epochs, verbose=0, callbacks=callbacks
     )
+    require_live_output(model, train.slices[:: max(1, len(train.slices) // 32)])
     return model, {name: [float(value) for value in values] for name, values in result.history.items()}

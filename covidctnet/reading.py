@@ -1,0 +1,1 @@
+from covidctnet.thin_dicom import read_volume

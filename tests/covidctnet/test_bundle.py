@@ -1,0 +1,114 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from covidctnet.bundle import Bundle, Calibration, Reference, attach_metrics, load_bundle, write_bundle
+from covidctnet.config import load_profile
+from covidctnet.errors import BundleError
+
+
+def bundle_in(folder: Path, *, weights: bytes = b"weights", name: str = "bundle") -> Bundle:
+    networks = folder / "networks"
+    (networks / "classifier").mkdir(parents=True)
+    (networks / "denoiser.keras").write_bytes(weights)
+    (networks / "classifier" / "saved_model.pb").write_bytes(b"graph")
+    return write_bundle(
+        folder / name,
+        networks=networks,
+        config=load_profile("smoke"),
+        calibration=Calibration(temperature=1.5, threshold=0.4),
+        reference=Reference(scanners=("GE X",), mean_intensity=(0.1, 0.2), residual_energy=(0.0, 0.1)),
+        data_version="d1",
+        code_version="c1",
+    )
+
+
+def test_a_bundle_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    written = bundle_in(tmp_path)
+    assert load_bundle(written.folder) == written
+    assert written.config == load_profile("smoke")
+    assert written.calibration.threshold == 0.4
+    assert not (tmp_path / "networks").exists()
+
+
+def test_pair_id_follows_the_content(tmp_path: Path) -> None:
+    one, same, other = (
+        bundle_in(tmp_path / name, weights=weights).pair_id
+        for name, weights in (("a", b"1"), ("b", b"1"), ("c", b"2"))
+    )
+    assert one == same != other
+
+
+@pytest.mark.parametrize("name", ["denoiser.keras", "classifier/saved_model.pb", "config.json", "calibration.json"])
+def test_a_changed_file_is_noticed(tmp_path: Path, name: str) -> None:
+    bundle = bundle_in(tmp_path)
+    path = bundle.folder / name
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(BundleError, match=f"{name} in bundle {bundle.pair_id} was changed"):
+        load_bundle(bundle.folder)
+
+
+def test_a_lost_and_an_added_file_are_noticed(tmp_path: Path) -> None:
+    bundle = bundle_in(tmp_path)
+    (bundle.folder / "extra").write_bytes(b"")
+    with pytest.raises(BundleError, match="extra in bundle"):
+        load_bundle(bundle.folder)
+    (bundle.folder / "extra").unlink()
+    (bundle.folder / "denoiser.keras").unlink()
+    with pytest.raises(BundleError, match=r"has lost denoiser\.keras"):
+        load_bundle(bundle.folder)
+
+
+def test_a_manifest_with_another_pair_id_is_refused(tmp_path: Path) -> None:
+    bundle = bundle_in(tmp_path)
+    path = bundle.folder / "manifest.json"
+    path.write_text(path.read_text().replace(bundle.pair_id, "0" * 16))
+    with pytest.raises(BundleError, match="pair_id is 0000000000000000, but its content hashes to"):
+        load_bundle(bundle.folder)
+
+
+@pytest.mark.parametrize(("key", "value", "message"), [("format", 99, "format 99"), ("labels", ["a"], "labels are")])
+def test_a_bundle_for_something_else_is_refused(tmp_path: Path, key: str, value: object, message: str) -> None:
+    bundle = bundle_in(tmp_path)
+    path = bundle.folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(BundleError, match=message):
+        load_bundle(bundle.folder)
+
+
+def test_a_folder_without_manifest_is_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="is no bundle"):
+        load_bundle(tmp_path)
+
+
+def test_a_manifest_that_is_no_json_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(BundleError, match=r"manifest\.json of the bundle cannot be read"):
+        load_bundle(tmp_path)
+    (tmp_path / "manifest.json").write_text("[]")
+    with pytest.raises(BundleError, match="must hold a JSON object"):
+        load_bundle(tmp_path)
+
+
+def test_metrics_are_attached_once_and_leave_the_pair_id(tmp_path: Path) -> None:
+    bundle = bundle_in(tmp_path)
+    assert bundle.metrics is None
+    attach_metrics(bundle, {"auc": 0.5})
+    again = load_bundle(bundle.folder)
+    assert again.metrics == {"auc": 0.5, "pair_id": bundle.pair_id}
+    with pytest.raises(BundleError, match="has metrics already"):
+        attach_metrics(again, {"auc": 1.0})
+
+
+def test_a_new_bundle_takes_the_place_of_an_old_one(tmp_path: Path) -> None:
+    old = bundle_in(tmp_path, weights=b"1")
+    new = bundle_in(tmp_path, weights=b"2")
+    assert load_bundle(tmp_path / "bundle").pair_id == new.pair_id != old.pair_id
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle"]
+
+
+@pytest.mark.parametrize(("temperature", "threshold"), [(0.0, 0.5), (float("nan"), 0.5), (1.0, 1.5), (1.0, -0.1)])
+def test_calibration_out_of_range_is_refused(temperature: float, threshold: float) -> None:
+    with pytest.raises(BundleError, match="must lie between"):
+        Calibration(temperature=temperature, threshold=threshold)
