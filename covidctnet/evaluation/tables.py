@@ -48,8 +48,8 @@ def metric_rows(metrics: Metrics) -> list[MetricRow]:
     for label, values in three.per_class.items():
         named += [
             (f"{label} or rest: AUC", values.auc),
-            (f"{label} or rest: sensitivity", values.sensitivity),
-            (f"{label} or rest: specificity", values.specificity),
+            (f"{label} as the most probable class: sensitivity", values.sensitivity),
+            (f"{label} as the most probable class: specificity", values.specificity),
         ]
     named += [
         ("Brier score (0 best, 2 worst)", metrics.brier),

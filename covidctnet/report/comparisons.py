@@ -38,31 +38,9 @@ def contrast_figure(contrast: Sequence[ResidualContrast]) -> Figure:
     """Mean absolute residual by region and method, and how much infections stand out from healthy lung."""
     figure = new_figure(9.4, 1.5 + 0.5 * len(contrast))
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1))
-    # Shifted a little, because healthy lungs of patients and of Controls would else hide each other.
-    regions = (
-        ("infection", "infection", CLASS_COLOURS[1], "o", 0.0),
-        ("healthy lung, same patients", "healthy", CLASS_COLOURS[0], "s", -0.13),
-        ("lungs of Controls", "control", CLASS_COLOURS[2], "D", 0.13),
-    )
+    _draw_regions(left, contrast)
     for place, method in enumerate(contrast):
-        known = [value for _, key, *_ in regions if (value := getattr(method, key)) is not None]
-        if known:
-            left.plot([min(known), max(known)], [place] * 2, color=RULE, linewidth=3, zorder=1)
         _dot(right, place, method.infection_to_healthy, CLASS_COLOURS[0])
-    for label, key, colour, marker, shift in regions:
-        values = [getattr(method, key) for method in contrast]
-        places = [place for place, value in enumerate(values) if value is not None]
-        left.scatter(
-            [values[place] for place in places],
-            [place + shift for place in places],
-            color=colour,
-            marker=marker,
-            s=44,
-            zorder=3,
-            label=label,
-            edgecolor="white",
-            linewidth=0.8,
-        )
     _name_rows(left, [method.method for method in contrast])
     _name_rows(right, [""] * len(contrast))
     left.set_xlim(left=0.0)
@@ -75,6 +53,33 @@ def contrast_figure(contrast: Sequence[ResidualContrast]) -> Figure:
     right.set(xlabel="Infection / healthy lung")
     right.set_title("Contrast; 1 shows nothing")
     return figure
+
+
+def _draw_regions(axes: Axes, contrast: Sequence[ResidualContrast]) -> None:
+    # Shifted a little, because healthy lungs of patients and of Controls would else hide each other.
+    regions = (
+        ("infection", "infection", CLASS_COLOURS[1], "o", 0.0),
+        ("healthy lung, same patients", "healthy", CLASS_COLOURS[0], "s", -0.13),
+        ("lungs of Controls", "control", CLASS_COLOURS[2], "D", 0.13),
+    )
+    for place, method in enumerate(contrast):
+        known = [value for _, key, *_ in regions if (value := getattr(method, key)) is not None]
+        if known:
+            axes.plot([min(known), max(known)], [place] * 2, color=RULE, linewidth=3, zorder=1)
+    for label, key, colour, marker, shift in regions:
+        values = [getattr(method, key) for method in contrast]
+        places = [place for place, value in enumerate(values) if value is not None]
+        axes.scatter(
+            [values[place] for place in places],
+            [place + shift for place in places],
+            color=colour,
+            marker=marker,
+            s=44,
+            zorder=3,
+            label=label,
+            edgecolor="white",
+            linewidth=0.8,
+        )
 
 
 def _dot(axes: Axes, place: int, estimate: Estimate, colour: str) -> None:

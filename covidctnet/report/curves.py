@@ -25,7 +25,7 @@ _WIDE_RANGE = 20.0
 @styled
 def roc_figure(outcomes: Sequence[CaseOutcome]) -> Figure:
     """ROC curve of each class against the rest, with macro and micro average."""
-    figure = new_figure(5.6, 5.2)
+    figure = new_figure(5.3, 5.3)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color=RULE, linewidth=1.0, zorder=0)
     for curve in roc_curves(outcomes):
@@ -87,7 +87,7 @@ def _matrix(
 @styled
 def reliability_figure(outcomes: Sequence[CaseOutcome]) -> Figure:
     """Reliability diagram of the highest probability, with the number of cases in each bin."""
-    figure = new_figure(5.2, 5.4)
+    figure = new_figure(5.3, 5.3)
     axes, counts = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
     bins = reliability_bins(outcomes)
     axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1.0, linestyle=(0, (4, 3)), label="calibrated")
