@@ -86,9 +86,7 @@ def median_seconds(make: Callable[..., Any], runs: int) -> float:
 
 def main() -> None:
     """Check that both agree, time them, print the ratio."""
-    difference = float(
-        np.abs(np.subtract(loop_field(SIZE, **FIELD), perlin.perlin_field(SIZE, **FIELD))).max()
-    )
+    difference = float(np.abs(np.subtract(loop_field(SIZE, **FIELD), perlin.perlin_field(SIZE, **FIELD))).max())
     if difference > 1e-6:
         raise SystemExit(f"the two differ by {difference:g}: there is nothing to compare")
     loop = median_seconds(loop_field, LOOP_RUNS)

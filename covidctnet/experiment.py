@@ -1,29 +1,27 @@
 """One experiment: a cohort in; a bundle, its hold-out metrics and a report out.
 
 Straight-line code, one call an arrow of the data flow:
-cohort -> splits -> preprocess -> train denoiser -> extract residuals -> train classifier -> bundle -> evaluate -> report
+cohort -> splits -> preprocess -> train denoiser -> extract residuals -> train classifier -> bundle -> evaluate
+-> report
 """
 
-import json
-import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from covidctnet.bundle import Bundle, attach_metrics
 from covidctnet.cohort import Cohort
 from covidctnet.config import Config
 from covidctnet.machine import code_version
+from covidctnet.phantom.cohort import make_phantom_cohort
 from covidctnet.progress import Progress, silent
-from covidctnet.splits import Ledger, assign_splits
-from covidctnet.stages.evaluate_holdout import HoldoutResult, evaluate_holdout, mean_healthy_lung
+from covidctnet.splits import SPLITS, Ledger, assign_splits
+from covidctnet.stages.evaluate_holdout import evaluate_holdout, mean_healthy_lung
 from covidctnet.stages.preprocess_cohort import PreparedCase, preprocess_cohort
-
-SPLITS = ("denoiser", "train", "validation", "holdout")
+from covidctnet.stages.write_results import write_results
 
 
 @dataclass(kw_only=True)
@@ -109,7 +107,16 @@ def run_experiment(
             on_progress=on_progress,
         )
     histories = {"denoiser": denoiser_history, "classifier": classifier_history}
-    return _conclude(output, bundle, cohort, splits, result, histories, watch, notes)
+    return write_results(output, bundle, splits, result, histories, watch.seconds, notes)
+
+
+def run_demo(config: Config, output: Path, *, on_progress: Progress = silent) -> dict[str, Any]:
+    """Make a phantom cohort and run an experiment on it; returns the content of `summary.json`."""
+    watch = Stopwatch()
+    with watch.time("make phantoms"):
+        cohort = make_phantom_cohort(output / "cohort", config.phantom, config.seed, on_progress=on_progress)
+    (output / "splits.csv").unlink(missing_ok=True)
+    return run_experiment(cohort, config, output, on_progress=on_progress, stopwatch=watch)
 
 
 def split_cases(prepared: list[PreparedCase], ledger: Ledger) -> dict[str, list[PreparedCase]]:

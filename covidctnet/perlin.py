@@ -69,9 +69,7 @@ _HASHED = np.array(_GRADIENTS, np.float64)[_MEMORY[_MEMORY] & 15]
 _GRADIENT_X, _GRADIENT_Y = _HASHED[:, 0].copy(), _HASHED[:, 1].copy()
 
 
-def pseudo_infection(
-    rng: np.random.Generator, size: tuple[int, int], config: NoiseConfig
-) -> NDArray[np.float32]:
+def pseudo_infection(rng: np.random.Generator, size: tuple[int, int], config: NoiseConfig) -> NDArray[np.float32]:
     """Draw one field to be added to a slice, `config.weight` applied.
 
     Args:
@@ -88,9 +86,7 @@ def pseudo_infection(
     for name in ("scale", "persistence_percent", "base"):
         low, high = getattr(config, name)
         if low >= high:
-            raise ConfigError(
-                f"noise.{name} must be a half-open range that holds a value, not ({low}, {high})"
-            )
+            raise ConfigError(f"noise.{name} must be a half-open range that holds a value, not ({low}, {high})")
     _check_base(config.base[0])
     _check_base(config.base[1] - 1)
     field = perlin_field(
@@ -143,9 +139,7 @@ def perlin_field(
     if abs(total) < 1e-9:
         raise ConfigError(f"noise of persistence {persistence} and {octaves} octaves has no amplitude")
     frequencies = np.cumprod([1.0] + [lacunarity] * (octaves - 1), dtype=np.float64)[:, None]
-    rows, columns = (
-        _lattice_axis(np.arange(side) / scale * frequencies, float(period) * frequencies) for side in size
-    )
+    rows, columns = (_lattice_axis(np.arange(side) / scale * frequencies, float(period) * frequencies) for side in size)
     field = np.zeros(size)
     scratch = _Scratch(size[0], 2 * size[1])
     for octave, amplitude in enumerate(amplitudes):
@@ -198,9 +192,7 @@ class _Scratch:
         return hashes.reshape(2, rows, columns), values.reshape(4, rows, columns)
 
 
-def _add_octave(
-    field: _Float, amplitude: float, rows: _Axis, columns: _Axis, base: int, scratch: _Scratch
-) -> None:
+def _add_octave(field: _Float, amplitude: float, rows: _Axis, columns: _Axis, base: int, scratch: _Scratch) -> None:
     """Add one octave times its amplitude to the field."""
     # Many columns share a lattice point in low octaves: interpolate along the rows once for each of those.
     points, where = np.unique(np.concatenate([columns.before, columns.behind]), return_inverse=True)

@@ -27,7 +27,8 @@ def check_chest(volume: Volume, config: ReaderConfig) -> Volume:
         )
     if min(height, width) < config.min_field_of_view_mm:
         raise ImplausibleImageError(
-            f"the field of view is {height:.0f} x {width:.0f} mm, less than {config.min_field_of_view_mm:g}: no whole chest"
+            f"the field of view is {height:.0f} x {width:.0f} mm, "
+            f"less than {config.min_field_of_view_mm:g}: no whole chest"
         )
     steps = tuple(max(1, round(_COARSE_MM / spacing)) for spacing in volume.spacing_mm)
     coarse = volume.hu[:: steps[0], :: steps[1], :: steps[2]]
@@ -52,14 +53,18 @@ def lung_share(hu: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> float:
 def _check_hounsfield_units(hu: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
     low, high = float(np.percentile(hu, 1)), float(np.percentile(hu, 99.9))
     if low > -800:
-        raise ImplausibleImageError(f"there is no air: 99 % of the values are above {low:.0f}; are these Hounsfield units?")
+        raise ImplausibleImageError(
+            f"there is no air: 99 % of the values are above {low:.0f}; are these Hounsfield units?"
+        )
     soft = float(np.mean((hu > -150) & (hu < 250)))
     if soft < 0.05:
         raise ImplausibleImageError(
             f"only {100 * soft:.1f} % of the values are those of soft tissue, -150..250 HU; are these Hounsfield units?"
         )
     if high < 150:
-        raise ImplausibleImageError(f"there is no bone: the highest values are {high:.0f} HU; are these Hounsfield units?")
+        raise ImplausibleImageError(
+            f"there is no bone: the highest values are {high:.0f} HU; are these Hounsfield units?"
+        )
 
 
 def _doubts(volume: Volume) -> list[str]:

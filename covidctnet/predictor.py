@@ -112,7 +112,10 @@ class Predictor:
         probabilities = apply_temperature(raw, self.bundle.calibration.temperature)[0]
         warnings = (*volume.warnings, *self._warn(volume, slices, slices - denoised))
         return Examination(
-            answer=self._answer(probabilities, volume, warnings), slices=slices, denoised=denoised, stack=stack
+            answer=self._answer(probabilities, volume, warnings),
+            slices=slices,
+            denoised=denoised,
+            stack=stack,
         )
 
     def _answer(self, probabilities: NDArray[np.floating[Any]], volume: Volume, warnings: tuple[str, ...]) -> Answer:

@@ -36,9 +36,7 @@ def preprocess(volume: Volume, config: PreprocessConfig) -> UnitArray:
     """
     if not np.isfinite(volume.hu).all():
         count = int(np.count_nonzero(~np.isfinite(volume.hu)))
-        raise ImplausibleImageError(
-            f"{count} voxels hold no finite Hounsfield number; send the original series"
-        )
+        raise ImplausibleImageError(f"{count} voxels hold no finite Hounsfield number; send the original series")
     hu = resample(volume.hu, volume.spacing_mm, config.spacing_mm, interpolation=config.interpolation)
     # Slice by slice, so that no second array of the resampled size is needed.
     return np.concatenate([resize_slices(normalise(part[None], config), config.slice_size) for part in hu])
@@ -63,13 +61,10 @@ def preprocess_mask(mask: BoolArray, spacing_mm: Triple, config: PreprocessConfi
     return inside
 
 
-def resampled_shape(
-    shape: tuple[int, ...], spacing_mm: Triple, new_spacing_mm: Triple
-) -> tuple[int, int, int]:
+def resampled_shape(shape: tuple[int, ...], spacing_mm: Triple, new_spacing_mm: Triple) -> tuple[int, int, int]:
     """Voxels along (z, y, x) that cover the same extent with another spacing, at least 1 each."""
     depth, height, width = (
-        max(1, round(count * old / new))
-        for count, old, new in zip(shape, spacing_mm, new_spacing_mm, strict=True)
+        max(1, round(count * old / new)) for count, old, new in zip(shape, spacing_mm, new_spacing_mm, strict=True)
     )
     return depth, height, width
 
@@ -104,7 +99,7 @@ def resample(hu: HUArray, spacing_mm: Triple, new_spacing_mm: Triple, *, interpo
         return hu
     # In units of input voxels the geometry needs no millimetres: voxel i's centre lies at i.
     steps = [old / new for old, new in zip(hu.shape, shape, strict=True)]
-    resampler: Any = sitk.ResampleImageFilter()  # type: ignore[no-untyped-call]
+    resampler: Any = sitk.ResampleImageFilter()
     resampler.SetSize([int(size) for size in reversed(shape)])
     resampler.SetOutputSpacing(list(reversed(steps)))
     resampler.SetOutputOrigin([step / 2 - 0.5 for step in reversed(steps)])

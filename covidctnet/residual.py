@@ -55,9 +55,7 @@ def denoise(denoiser: Any, slices: UnitArray, batch_size: int) -> UnitArray:
             raise BundleError(f"the denoiser answered shape {answer.shape} to slices of shape {batch.shape}")
         denoised[start : start + len(part)] = answer[: len(part), ..., 0]
     if not np.isfinite(denoised).all():
-        raise BundleError(
-            "the denoiser gave values that are not finite: it diverged in training or is damaged"
-        )
+        raise BundleError("the denoiser gave values that are not finite: it diverged in training or is damaged")
     return denoised
 
 

@@ -53,9 +53,7 @@ def resize_axis(array: FloatArray, axis: int, size: int) -> FloatArray:
     if array.dtype != np.float32:
         raise ValueError(f"expected float32 values, not {array.dtype}")
     if array.shape[axis] < 1 or size < 1:
-        raise ValueError(
-            f"cannot resize an axis of {array.shape[axis]} samples to {size}: both must be at least 1"
-        )
+        raise ValueError(f"cannot resize an axis of {array.shape[axis]} samples to {size}: both must be at least 1")
     if array.shape[axis] == size:
         return array
     matrix = _weights(array.shape[axis], size)

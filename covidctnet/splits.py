@@ -164,7 +164,10 @@ def _shares(config: SplitConfig, label: str, patients: int) -> dict[str, float]:
 
 
 def _deal(
-    patients: Sequence[str], scanners: Mapping[str, str], shares: Mapping[str, float], earlier: Iterable[Assignment]
+    patients: Sequence[str],
+    scanners: Mapping[str, str],
+    shares: Mapping[str, float],
+    earlier: Iterable[Assignment],
 ) -> list[tuple[str, str]]:
     label_counts: Counter[str] = Counter()
     scanner_counts: Counter[tuple[str, str]] = Counter()

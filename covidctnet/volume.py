@@ -37,7 +37,17 @@ class Scanner:
     @property
     def brand(self) -> str:
         """The manufacturer in its short usual form, the same for every spelling in the field."""
-        known = ("Siemens", "GE", "Philips", "Toshiba", "Canon", "Hitachi", "Neusoft", "Fujifilm", "United Imaging")
+        known = (
+            "Siemens",
+            "GE",
+            "Philips",
+            "Toshiba",
+            "Canon",
+            "Hitachi",
+            "Neusoft",
+            "Fujifilm",
+            "United Imaging",
+        )
         lowered = self.manufacturer.strip().lower()
         for brand in known:
             if lowered.startswith(brand.lower()):

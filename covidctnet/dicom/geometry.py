@@ -81,7 +81,9 @@ def _directions(slices: list[Slice]) -> tuple[Vector, Vector]:
     row, column = orientation[:3], orientation[3:]
     lengths = np.linalg.norm(row), np.linalg.norm(column)
     if min(lengths) < 0.9 or max(lengths) > 1.1 or abs(row @ column) > 0.01:
-        raise GeometryError(f"image axes must be of unit length and at right angles, not {orientation.round(3).tolist()}")
+        raise GeometryError(
+            f"image axes must be of unit length and at right angles, not {orientation.round(3).tolist()}"
+        )
     return row / lengths[0], column / lengths[1]
 
 
@@ -128,4 +130,6 @@ def _refuse_shear(ordered: Vector, normal: Vector, spacing: float, config: Reade
     sideways = np.linalg.norm(moves - np.outer(moves @ normal, normal), axis=1).max()
     angle = float(np.degrees(np.arctan2(sideways, spacing)))
     if angle > max(config.max_tilt_degrees, 1.0):
-        raise GeometryError(f"slices are shifted sideways by {sideways:.1f} mm a step, as by a tilt of {angle:.1f} degrees")
+        raise GeometryError(
+            f"slices are shifted sideways by {sideways:.1f} mm a step, as by a tilt of {angle:.1f} degrees"
+        )

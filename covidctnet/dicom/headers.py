@@ -45,7 +45,7 @@ class Slice:
     def number(self, keyword: str) -> float | None:
         """An attribute as a finite number, None where it is missing or malformed."""
         try:
-            value = float(self.dataset.get(keyword))  # type: ignore[arg-type]
+            value = float(self.dataset.get(keyword))
         except (TypeError, ValueError):
             return None
         return value if np.isfinite(value) else None
@@ -79,7 +79,10 @@ def find_ct_slices(files: list[bytes], config: ReaderConfig) -> list[Slice]:
         dataset = _parse(data, place)
         if dataset is None:
             junk += 1
-        elif _sop_class(dataset) == MediaStorageDirectoryStorage or str(dataset.get("Modality", "")) not in {"CT", ""}:
+        elif _sop_class(dataset) == MediaStorageDirectoryStorage or str(dataset.get("Modality", "")) not in {
+            "CT",
+            "",
+        }:
             others += 1
         else:
             _require_single_frame(dataset, place)
@@ -110,7 +113,9 @@ def _parse(data: bytes, place: str) -> FileDataset | None:
         except Exception as error:  # noqa: BLE001 - pydicom raises whatever a malformed element leads to
             if not marked:
                 return None
-            raise UnreadableFileError(f"{place} is cut off or malformed ({type(error).__name__}); send it again") from None
+            raise UnreadableFileError(
+                f"{place} is cut off or malformed ({type(error).__name__}); send it again"
+            ) from None
     if not marked and (modality is None or "Rows" not in dataset):
         return None
     if "TransferSyntaxUID" not in dataset.file_meta:
@@ -131,4 +136,6 @@ def _require_image(dataset: FileDataset, place: str, config: ReaderConfig) -> No
     if not rows or not columns or "PixelData" not in dataset:
         raise UnreadableFileError(f"{place} is cut off: it holds no whole image; send it again")
     if max(int(rows), int(columns)) > config.max_rows:
-        raise UnreadableFileError(f"{place} claims {rows} x {columns} pixels, more than {config.max_rows} (reader.max_rows)")
+        raise UnreadableFileError(
+            f"{place} claims {rows} x {columns} pixels, more than {config.max_rows} (reader.max_rows)"
+        )

@@ -25,7 +25,13 @@ _IMAGE = (
     "Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored", "HighBit",
     "PixelRepresentation", "PixelPaddingValue", "RescaleIntercept", "RescaleSlope", "LossyImageCompression",
 )  # fmt: skip
-_PLANE = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness", "PatientPosition")
+_PLANE = (
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "SliceThickness",
+    "PatientPosition",
+)
 _ACQUISITION = (
     "Manufacturer", "ManufacturerModelName", "ConvolutionKernel", "KVP", "GantryDetectorTilt", "BodyPartExamined",
 )  # fmt: skip

@@ -10,9 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.encaps import generate_frames
 from pydicom.uid import (
-    JPEG2000, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian,
-    JPEG2000Lossless, JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless,
-    JPEGLSNearLossless, RLELossless,
+    JPEG2000,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    RLELossless,
 )  # fmt: skip
 
 from covidctnet.dicom.headers import Slice
@@ -22,7 +32,12 @@ from covidctnet.volume import HUArray
 AIR_HU = -1000.0
 LOWEST_HU = -1024.0
 
-_NATIVE = {ImplicitVRLittleEndian, ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian}
+_NATIVE = {
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+}
 _DECODERS: dict[str, Callable[[bytes], Any]] = {
     JPEGBaseline8Bit: imagecodecs.jpeg8_decode,
     JPEGExtended12Bit: imagecodecs.jpeg8_decode,
@@ -67,7 +82,8 @@ def decode_slice(image: Slice) -> HUArray:
     if padding is not None:
         # Scanners write a signed value into an unsigned field and the other way round.
         hu[(raw == padding) | (raw == padding - 65536) | (raw == padding + 65536)] = AIR_HU
-    return np.maximum(hu, np.float32(LOWEST_HU))
+    np.maximum(hu, np.float32(LOWEST_HU), out=hu)
+    return hu
 
 
 def _stored_values(image: Slice) -> NDArray[np.int32]:
@@ -77,10 +93,7 @@ def _stored_values(image: Slice) -> NDArray[np.int32]:
     if dataset.get("SamplesPerPixel", 1) != 1:
         raise UnreadableFileError(f"{image.place} is a colour image, not a CT slice")
     try:
-        if syntax in _NATIVE:
-            values = _native_values(image, shape)
-        else:
-            values = _decoded_values(dataset, syntax)
+        values = _native_values(image, shape) if syntax in _NATIVE else _decoded_values(dataset, syntax)
     except UnreadableFileError:
         raise
     except KeyError:

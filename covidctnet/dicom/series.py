@@ -69,7 +69,11 @@ def _series_key(image: Slice) -> Hashable:
     if uid:
         return uid, kind, direction
     apart = ("StudyInstanceUID", "SeriesNumber", "AcquisitionNumber", "ConvolutionKernel", "Rows", "Columns")
-    return tuple(image.text(keyword) for keyword in (*apart, "SliceThickness", "PixelSpacing")), kind, direction
+    return (
+        tuple(image.text(keyword) for keyword in (*apart, "SliceThickness", "PixelSpacing")),
+        kind,
+        direction,
+    )
 
 
 def _mark(image: Slice) -> str:

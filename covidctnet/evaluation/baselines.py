@@ -107,9 +107,7 @@ def metadata_features(cases: Sequence[CaseDescription]) -> Features:
         [_number(case.scanner.slice_thickness_mm), _number(case.scanner.kvp), *case.spacing_mm, *case.shape]
         for case in cases
     ]
-    return Features(
-        categories=np.array(categories, dtype=object).reshape(-1, 3), numbers=np.array(numbers, np.float64)
-    )
+    return Features(categories=np.array(categories, dtype=object).reshape(-1, 3), numbers=np.array(numbers, np.float64))
 
 
 def lung_density_features(cases: Sequence[CaseDescription]) -> Features:

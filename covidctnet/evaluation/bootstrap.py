@@ -54,13 +54,9 @@ class PatientBootstrap:
         CohortError: there is no case, or the two lengths differ.
     """
 
-    def __init__(
-        self, patients: Sequence[str], labels: Sequence[int], config: EvaluationConfig, seed: int
-    ) -> None:
+    def __init__(self, patients: Sequence[str], labels: Sequence[int], config: EvaluationConfig, seed: int) -> None:
         if not patients or len(patients) != len(labels):
-            raise CohortError(
-                f"expected a patient and a label for each case, not {len(patients)}, {len(labels)}"
-            )
+            raise CohortError(f"expected a patient and a label for each case, not {len(patients)}, {len(labels)}")
         self._config, self._seed = config, seed
         classes: dict[str, set[int]] = {}
         for patient, label in zip(patients, labels, strict=True):
@@ -135,6 +131,4 @@ class PatientBootstrap:
 
         test = binomtest(int((cases & hits).sum()), int(cases.sum()))
         interval = test.proportion_ci(self._config.confidence, method="exact")
-        return Estimate(
-            value=estimate.value, low=float(interval.low), high=float(interval.high), method="exact"
-        )
+        return Estimate(value=estimate.value, low=float(interval.low), high=float(interval.high), method="exact")

@@ -96,9 +96,7 @@ def fit_threshold(covid_probabilities: ArrayLike, labels: ArrayLike) -> float:
     """
     scores = np.asarray(covid_probabilities, np.float64)
     if scores.ndim != 1 or not ((scores >= 0) & (scores <= 1)).all():
-        raise TrainingError(
-            f"expected Covid-19 probabilities (n,) from 0 to 1, received shape {scores.shape}"
-        )
+        raise TrainingError(f"expected Covid-19 probabilities (n,) from 0 to 1, received shape {scores.shape}")
     covid = _check_labels(labels, len(scores)) == COVID
     values = np.unique(scores)
     if covid.all() or not covid.any() or len(values) < 2:

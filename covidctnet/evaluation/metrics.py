@@ -159,9 +159,7 @@ class _Answers:
         return found
 
 
-def evaluate(
-    outcomes: Sequence[CaseOutcome], *, threshold: float, config: EvaluationConfig, seed: int
-) -> Metrics:
+def evaluate(outcomes: Sequence[CaseOutcome], *, threshold: float, config: EvaluationConfig, seed: int) -> Metrics:
     """Measure a hold-out.
 
     Args:
@@ -237,9 +235,7 @@ def _estimates(answers: _Answers, bootstrap: PatientBootstrap) -> dict[str, Any]
     return {"three_class": three_class, "covid": covid, "brier": estimate("brier")}
 
 
-def _confusion(
-    truth: NDArray[np.int64], answers: NDArray[np.int64], classes: int
-) -> tuple[tuple[int, ...], ...]:
+def _confusion(truth: NDArray[np.int64], answers: NDArray[np.int64], classes: int) -> tuple[tuple[int, ...], ...]:
     counts = np.zeros((classes, classes), int)
     np.add.at(counts, (truth, answers), 1)
     return tuple(tuple(row) for row in counts.tolist())

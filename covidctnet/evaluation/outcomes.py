@@ -38,9 +38,7 @@ class CaseOutcome:
         values = self.probabilities
         if len(values) != len(LABELS):
             raise CohortError(f"case {self.case}: expected {len(LABELS)} probabilities, not {len(values)}")
-        if not all(
-            math.isfinite(value) and -_SUM_TOLERANCE <= value <= 1 + _SUM_TOLERANCE for value in values
-        ):
+        if not all(math.isfinite(value) and -_SUM_TOLERANCE <= value <= 1 + _SUM_TOLERANCE for value in values):
             raise CohortError(f"case {self.case}: probabilities must lie between 0 and 1, not {values}")
         if abs(sum(values) - 1.0) > _SUM_TOLERANCE:
             raise CohortError(f"case {self.case}: probabilities must add up to 1, not to {sum(values):.6g}")

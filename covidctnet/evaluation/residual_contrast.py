@@ -52,9 +52,7 @@ def region_means(
         CohortError: a Control has an infection.
     """
     if not residual.shape == lung.shape == infection.shape:
-        raise GeometryError(
-            f"residual {residual.shape}, lung {lung.shape} and infection {infection.shape} must agree"
-        )
+        raise GeometryError(f"residual {residual.shape}, lung {lung.shape} and infection {infection.shape} must agree")
     if not np.isfinite(residual).all():
         raise GeometryError("the residual holds values that are not finite")
     if label == CONTROL and infection.any():
@@ -64,9 +62,7 @@ def region_means(
     def mean(region: BoolArray) -> float | None:
         return float(magnitude[region].mean(dtype=np.float64)) if region.any() else None
 
-    return RegionMeans(
-        label=label, infection=mean(infection), healthy=mean(lung & ~infection), patient=patient
-    )
+    return RegionMeans(label=label, infection=mean(infection), healthy=mean(lung & ~infection), patient=patient)
 
 
 def blur_residual(slices: UnitArray, sigma: float) -> NDArray[np.float32]:
@@ -136,9 +132,7 @@ def summarise_contrast(
     return [_summarise(method, cases, config, seed) for method, cases in regions.items()]
 
 
-def _summarise(
-    method: str, cases: Sequence[RegionMeans], config: EvaluationConfig, seed: int
-) -> ResidualContrast:
+def _summarise(method: str, cases: Sequence[RegionMeans], config: EvaluationConfig, seed: int) -> ResidualContrast:
     infected = _by_patient([c for c in cases if c.infection is not None and c.healthy is not None])
     controls = _by_patient([c for c in cases if c.label == CONTROL and c.healthy is not None])
     infection, healthy = infected[:, 0], infected[:, 1]

@@ -51,9 +51,7 @@ def multiclass_auc(labels: NDArray[np.int64], probabilities: Floats, weights: Fl
     truth = labels[:, None] == np.arange(len(LABELS))
     areas = {name: weighted_auc(truth[:, k], probabilities[:, k], weights) for k, name in enumerate(LABELS)}
     areas["macro"] = np.mean([areas[name] for name in LABELS], axis=0)
-    areas["micro"] = weighted_auc(
-        truth.ravel(), probabilities.ravel(), np.repeat(weights, len(LABELS), axis=1)
-    )
+    areas["micro"] = weighted_auc(truth.ravel(), probabilities.ravel(), np.repeat(weights, len(LABELS), axis=1))
     return areas
 
 
@@ -81,9 +79,7 @@ def roc_curves(outcomes: Sequence[CaseOutcome]) -> list[RocCurve]:
     from sklearn.metrics import roc_curve
 
     labels = np.array([outcome.label for outcome in outcomes], np.int64)
-    probabilities = np.array([outcome.probabilities for outcome in outcomes], np.float64).reshape(
-        -1, len(LABELS)
-    )
+    probabilities = np.array([outcome.probabilities for outcome in outcomes], np.float64).reshape(-1, len(LABELS))
     truth = labels[:, None] == np.arange(len(LABELS))
     curves = []
     for index, name in enumerate(LABELS):

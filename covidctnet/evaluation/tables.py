@@ -55,8 +55,6 @@ def metric_rows(metrics: Metrics) -> list[MetricRow]:
         ("Brier score (0 best, 2 worst)", metrics.brier),
         ("Expected calibration error", Estimate(value=metrics.expected_calibration_error)),
     ]
-    rows = [
-        MetricRow(what=what, value=format_value(e.value), interval=format_interval(e)) for what, e in named
-    ]
+    rows = [MetricRow(what=what, value=format_value(e.value), interval=format_interval(e)) for what, e in named]
     rows[-1] = MetricRow(what=rows[-1].what, value=rows[-1].value, interval="")
     return rows

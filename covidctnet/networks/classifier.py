@@ -63,9 +63,7 @@ def build_classifier(config: ClassifierConfig, shape: tuple[int, int, int], *, s
     return keras.Model(stack, probabilities, name="classifier")
 
 
-def compile_classifier(
-    model: keras.Model, config: ClassifierConfig, *, jit_compile: bool = False
-) -> keras.Model:
+def compile_classifier(model: keras.Model, config: ClassifierConfig, *, jit_compile: bool = False) -> keras.Model:
     """Set Adam and categorical cross-entropy (paper, Methods, "Classification"); returns the same model.
 
     Args:

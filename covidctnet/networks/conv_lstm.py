@@ -76,9 +76,7 @@ class TwoStepConvLSTM2D(keras.layers.Layer):
         hidden = ops.sigmoid(expose) * ops.tanh(cell)
 
         both = ops.concatenate([first, hidden], axis=-1)
-        gates = (
-            ops.conv(both, ops.concatenate([kernel, self.recurrent_kernel], axis=2), padding="same") + bias
-        )
+        gates = ops.conv(both, ops.concatenate([kernel, self.recurrent_kernel], axis=2), padding="same") + bias
         write, forget, candidate, expose = ops.split(gates, 4, axis=-1)
         cell = ops.sigmoid(forget) * cell + ops.sigmoid(write) * ops.tanh(candidate)
         return ops.sigmoid(expose) * ops.tanh(cell)

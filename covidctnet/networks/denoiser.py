@@ -153,9 +153,9 @@ class _Blocks:
         recurrent = keras.initializers.Orthogonal(seed=self.seeds())
         seed = self.seeds()
         if not self.standard_lstm:
-            return TwoStepConvLSTM2D(
-                filters, kernel_initializer=kernel, recurrent_initializer=recurrent, name=name
-            )([first, second])
+            return TwoStepConvLSTM2D(filters, kernel_initializer=kernel, recurrent_initializer=recurrent, name=name)(
+                [first, second]
+            )
         return layers.ConvLSTM2D(
             filters,
             3,

@@ -132,7 +132,9 @@ def _lungs(grid: Grid, anatomy: Anatomy, x: Field, rim: Field, bend: Field) -> B
 def _heart(grid: Grid, anatomy: Anatomy, x: Field) -> Field:
     a, b, c = 62.0 * anatomy.heart, 46.0 * anatomy.heart, 62.0 * anatomy.heart
     low = anatomy.dome + 0.18 * anatomy.lung_height
-    heart: Field = np.sqrt(((x - 24.0) / a) ** 2 + ((grid.y + 0.28 * anatomy.half_depth) / b) ** 2 + ((grid.z - low) / c) ** 2)
+    heart: Field = np.sqrt(
+        ((x - 24.0) / a) ** 2 + ((grid.y + 0.28 * anatomy.half_depth) / b) ** 2 + ((grid.z - low) / c) ** 2
+    )
     return heart
 
 

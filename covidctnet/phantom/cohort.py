@@ -58,7 +58,12 @@ def plan_patients(config: PhantomConfig, seed: int) -> list[PhantomPatient]:
 
 
 def make_phantom_cohort(
-    folder: Path, config: PhantomConfig, seed: int, *, workers: int | None = None, on_progress: Progress = silent
+    folder: Path,
+    config: PhantomConfig,
+    seed: int,
+    *,
+    workers: int | None = None,
+    on_progress: Progress = silent,
 ) -> Cohort:
     """Write a phantom cohort; the same configuration and seed give the same bytes.
 

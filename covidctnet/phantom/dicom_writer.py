@@ -12,7 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLosslessSV1, RLELossless, generate_uid
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    RLELossless,
+    generate_uid,
+)
 
 from covidctnet.phantom.grid import Field, Grid
 from covidctnet.phantom.scanners import ScannerModel
@@ -59,7 +67,8 @@ def _raw_pixels(hu: Field, grid: Grid, scanner: ScannerModel) -> NDArray[np.int1
     reach = 0.5 * grid.matrix * grid.pixel_spacing_mm
     outside = np.broadcast_to(grid.x**2 + grid.y**2 > reach**2, raw.shape)
     raw[outside] = np.clip(_AIR_HU - scanner.intercept, low, high) if scanner.padding is None else scanner.padding
-    return raw.astype(np.int16) if scanner.signed else raw.astype(np.uint16)
+    stored: NDArray[np.int16] | NDArray[np.uint16] = raw.astype(np.int16 if scanner.signed else np.uint16)
+    return stored
 
 
 def _encode_slice(pixels: NDArray[np.generic], index: int, count: int, grid: Grid, header: SeriesHeader) -> bytes:
@@ -68,7 +77,7 @@ def _encode_slice(pixels: NDArray[np.generic], index: int, count: int, grid: Gri
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = CTImageStorage
     meta.MediaStorageSOPInstanceUID = uid
-    meta.TransferSyntaxUID = scanner.transfer_syntax
+    meta.TransferSyntaxUID = UID(scanner.transfer_syntax)
     meta.ImplementationClassUID = generate_uid(entropy_srcs=["covidctnet phantom"])
     image = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, uid
@@ -109,9 +118,11 @@ def _set_pixels(image: FileDataset, pixels: NDArray[np.generic], scanner: Scanne
         image.add_new("PixelPaddingValue", "US", scanner.padding_tag)
     plain = np.ascontiguousarray(pixels)
     if scanner.transfer_syntax == JPEGLosslessSV1:
-        image.PixelData = encapsulate([imagecodecs.ljpeg_encode(plain, bitspersample=16)])
+        image.PixelData = encapsulate([bytes(imagecodecs.ljpeg_encode(plain, bitspersample=16))])
     elif scanner.transfer_syntax == JPEG2000Lossless:
-        image.PixelData = encapsulate([imagecodecs.jpeg2k_encode(plain, level=0, codecformat="j2k", reversible=True)])
+        image.PixelData = encapsulate(
+            [bytes(imagecodecs.jpeg2k_encode(plain, level=0, codecformat="j2k", reversible=True))]
+        )
     elif scanner.transfer_syntax == RLELossless:
         image.PixelData = plain.tobytes()
         image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

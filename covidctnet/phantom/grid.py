@@ -56,7 +56,12 @@ class Grid:
 
 
 def smooth_field(
-    grid: Grid, rng: np.random.Generator, wavelength_mm: float, *, waves: int = 6, window: tuple[slice, ...] = ()
+    grid: Grid,
+    rng: np.random.Generator,
+    wavelength_mm: float,
+    *,
+    waves: int = 6,
+    window: tuple[slice, ...] = (),
 ) -> Field:
     """A random field of unit standard deviation: a sum of plane waves of about one wavelength.
 
@@ -78,4 +83,5 @@ def smooth_field(
         plane = wave[1] * y + wave[2] * x
         height = wave[0] * z + phase
         total += np.cos(height) * np.cos(plane) - np.sin(height) * np.sin(plane)
-    return total * np.sqrt(2.0 / waves)
+    total *= np.sqrt(2.0 / waves)
+    return total

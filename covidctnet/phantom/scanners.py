@@ -53,7 +53,8 @@ class ScannerModel:
         # Filtering takes away variance; the scanner's noise is given after reconstruction.
         noise *= self.noise_hu * (1.5 if sharp else 1.0) / max(float(noise[0].std()), 1e-9)
         # Less is absorbed in lung and air, so the noise is weaker there.
-        return imaged + noise * np.clip(0.45 + 0.55 * (imaged + 1000.0) / 1000.0, 0.3, 1.0)
+        field: Field = imaged + noise * np.clip(0.45 + 0.55 * (imaged + 1000.0) / 1000.0, 0.3, 1.0)
+        return field
 
 
 SCANNERS: tuple[ScannerModel, ...] = (

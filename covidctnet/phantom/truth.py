@@ -14,7 +14,7 @@ def save_truth(path: Path, **masks: BoolArray) -> None:
     partial = path.with_suffix(".partial.npz")
     arrays = {name: np.packbits(mask) for name, mask in masks.items()}
     shape = np.array(next(iter(masks.values())).shape)
-    np.savez_compressed(partial, shape=shape, **arrays)
+    np.savez_compressed(partial, allow_pickle=False, shape=shape, **arrays)
     os.replace(partial, path)
 
 

@@ -84,9 +84,7 @@ def _draw_regions(axes: Axes, contrast: Sequence[ResidualContrast]) -> None:
 
 def _dot(axes: Axes, place: int, estimate: Estimate, colour: str) -> None:
     if estimate.value is None:
-        axes.text(
-            0.02, place, "not computable", color=SOFT, va="center", transform=axes.get_yaxis_transform()
-        )
+        axes.text(0.02, place, "not computable", color=SOFT, va="center", transform=axes.get_yaxis_transform())
         return
     if estimate.low is not None and estimate.high is not None:
         axes.plot([estimate.low, estimate.high], [place] * 2, color=colour, linewidth=5, alpha=0.28)

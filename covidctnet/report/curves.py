@@ -58,23 +58,17 @@ def confusion_figure(metrics: Metrics) -> Figure:
     return figure
 
 
-def _matrix(
-    axes: Axes, counts: Sequence[Sequence[int]], truth: Sequence[str], answers: Sequence[str]
-) -> None:
+def _matrix(axes: Axes, counts: Sequence[Sequence[int]], truth: Sequence[str], answers: Sequence[str]) -> None:
     table = np.array(counts)
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap=SHARE, vmin=0.0, vmax=1.0, aspect="auto")
     for (row, column), share in np.ndenumerate(shares):
         colour = "white" if share > 0.6 else INK
-        axes.text(
-            column, row - 0.08, str(table[row, column]), ha="center", va="center", color=colour, fontsize=15
-        )
+        axes.text(column, row - 0.08, str(table[row, column]), ha="center", va="center", color=colour, fontsize=15)
         if table[row].any():
             axes.text(column, row + 0.24, f"{share:.0%}", ha="center", va="center", color=colour, fontsize=8)
     axes.set_xticks(range(len(answers)), answers)
-    axes.set_yticks(
-        range(len(truth)), [f"{name}\nn = {n}" for name, n in zip(truth, table.sum(1), strict=True)]
-    )
+    axes.set_yticks(range(len(truth)), [f"{name}\nn = {n}" for name, n in zip(truth, table.sum(1), strict=True)])
     axes.set_xticks(np.arange(len(answers) + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(len(truth) + 1) - 0.5, minor=True)
     axes.grid(visible=True, which="minor", color="white", linewidth=2.5)
@@ -92,9 +86,7 @@ def reliability_figure(outcomes: Sequence[CaseOutcome]) -> Figure:
     bins = reliability_bins(outcomes)
     axes.plot([0, 1], [0, 1], color=SOFT, linewidth=1.0, linestyle=(0, (4, 3)), label="calibrated")
     for part in bins:
-        axes.plot(
-            [part.confidence] * 2, [part.confidence, part.accuracy], color=RULE, linewidth=2.5, zorder=1
-        )
+        axes.plot([part.confidence] * 2, [part.confidence, part.accuracy], color=RULE, linewidth=2.5, zorder=1)
     axes.plot(
         [part.confidence for part in bins],
         [part.accuracy for part in bins],

@@ -66,9 +66,7 @@ def save_figures(data: ReportData, folder: Path) -> dict[str, SavedFigure]:
     os.replace(partial, folder)
     shutil.rmtree(old, ignore_errors=True)
     return {
-        plan.name: SavedFigure(
-            name=plan.name, path=folder / f"{plan.name}.png", caption=plan.caption, alt=plan.alt
-        )
+        plan.name: SavedFigure(name=plan.name, path=folder / f"{plan.name}.png", caption=plan.caption, alt=plan.alt)
         for plan in plans
     }
 
@@ -188,6 +186,4 @@ def _wrong_plans(data: ReportData) -> list[_Plan]:
 
 def _window(data: ReportData) -> tuple[float, float]:
     values = data.config.get("preprocess", {})
-    return float(values.get("hu_min", DEFAULT_WINDOW_HU[0])), float(
-        values.get("hu_max", DEFAULT_WINDOW_HU[1])
-    )
+    return float(values.get("hu_min", DEFAULT_WINDOW_HU[0])), float(values.get("hu_max", DEFAULT_WINDOW_HU[1]))

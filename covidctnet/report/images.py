@@ -32,9 +32,7 @@ MOST_WRONG = 12
 
 
 @styled
-def slices_figure(
-    examples: Sequence[CaseExample], window_hu: tuple[float, float] = DEFAULT_WINDOW_HU
-) -> Figure:
+def slices_figure(examples: Sequence[CaseExample], window_hu: tuple[float, float] = DEFAULT_WINDOW_HU) -> Figure:
     """A row a case: slice, denoised slice, residual, and the residual over the slice."""
     figure = new_figure(9.6, 2.45 * len(examples) + 0.75)
     grid = figure.subplots(len(examples), 4, squeeze=False)
@@ -44,9 +42,7 @@ def slices_figure(
         _draw_slice(row[1], example.denoised[index])
         _draw_residual(row[2], example.residual[index])
         _draw_overlay(row[3], example, index)
-        row[0].set_ylabel(
-            LABELS[example.label], fontsize=11, weight="bold", color=CLASS_COLOURS[example.label]
-        )
+        row[0].set_ylabel(LABELS[example.label], fontsize=11, weight="bold", color=CLASS_COLOURS[example.label])
         row[0].set_xlabel(f"slice {index + 1} of {len(example.slices)}", color=SOFT, fontsize=8)
         row[3].set_xlabel(_answer(example), color=SOFT, fontsize=8)
     for axes, title in zip(grid[0], ("Slice", "Denoised", "Residual", "Residual over slice"), strict=True):
@@ -59,9 +55,7 @@ def slices_figure(
 
 
 @styled
-def gallery_figure(
-    wrong: Sequence[CaseExample], window_hu: tuple[float, float] = DEFAULT_WINDOW_HU
-) -> Figure:
+def gallery_figure(wrong: Sequence[CaseExample], window_hu: tuple[float, float] = DEFAULT_WINDOW_HU) -> Figure:
     """Cases with a wrong answer, at most twelve: slice and residual, truth, answer and probabilities."""
     shown = list(wrong[:MOST_WRONG])
     columns = min(3, len(shown))

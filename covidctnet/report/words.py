@@ -40,9 +40,7 @@ def notes(data: ReportData) -> list[str]:
         )
     missing = [name for name, count in metrics.patients_by_label.items() if count == 0]
     if missing:
-        found.append(
-            f"The hold-out has no patient of: {', '.join(missing)}. Values that need them are missing."
-        )
+        found.append(f"The hold-out has no patient of: {', '.join(missing)}. Values that need them are missing.")
     if data.baselines.confounded is None:
         found.append(
             "Whether the scanner alone predicts the class could not be measured: training has one class "
@@ -70,9 +68,7 @@ def confounded(data: ReportData) -> str | None:
         "the disease, and no metric below can tell. Balance classes over scanners before trusting them."
     )
     if area.low is not None and area.low <= 0.5:
-        text += (
-            " The interval includes chance: with so few patients this may be luck; more patients would tell."
-        )
+        text += " The interval includes chance: with so few patients this may be luck; more patients would tell."
     return text
 
 
@@ -112,8 +108,7 @@ def _simpler(data: ReportData) -> str:
     ]
     if data.contrast:
         ratios = ", ".join(
-            f"{format_value(contrast.infection_to_healthy.value)} ({contrast.method})"
-            for contrast in data.contrast
+            f"{format_value(contrast.infection_to_healthy.value)} ({contrast.method})" for contrast in data.contrast
         )
         parts.append(f"Residual inside infections, as a multiple of that in healthy lung: {ratios}.")
     return " ".join(parts)

@@ -92,11 +92,14 @@ def _measure(
     if truth is None or mean_lung is None:
         return {}
     slices = examination.slices
-    residuals = {"denoiser": slices - examination.denoised, "mean lung": mean_lung_residual(slices, mean_lung)}
+    residuals = {
+        "denoiser": slices - examination.denoised,
+        "mean lung": mean_lung_residual(slices, mean_lung),
+    }
     for sigma in config.evaluation.reference_blur_px:
         residuals[f"Gaussian blur {sigma:g} px"] = blur_residual(slices, sigma)
     return {
-        method: region_means(residual, lung=truth["lung"], infection=truth["infection"], label=case.label)
+        method: region_means(residual, truth["lung"], truth["infection"], label=case.label, patient=case.case.patient)
         for method, residual in residuals.items()
     }
 

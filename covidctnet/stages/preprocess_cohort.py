@@ -62,7 +62,12 @@ class PreparedCase:
 
 
 def preprocess_cohort(
-    cohort: Cohort, config: Config, folder: Path, *, workers: int | None = None, on_progress: Progress = silent
+    cohort: Cohort,
+    config: Config,
+    folder: Path,
+    *,
+    workers: int | None = None,
+    on_progress: Progress = silent,
 ) -> list[PreparedCase]:
     """Read, check and preprocess every case of a cohort.
 

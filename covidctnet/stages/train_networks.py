@@ -70,7 +70,9 @@ def extract_split(
 ) -> dict[str, Residuals]:
     """Residual stacks of several splits, from the denoiser as it was written."""
     cases = [case for name in names for case in splits[name]]
-    stacks, energies = extract_residuals(cases, load_denoiser(networks / "denoiser.keras"), config, on_progress=on_progress)
+    stacks, energies = extract_residuals(
+        cases, load_denoiser(networks / "denoiser.keras"), config, on_progress=on_progress
+    )
     found, start = {}, 0
     for name in names:
         stop = start + len(splits[name])

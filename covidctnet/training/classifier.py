@@ -17,7 +17,7 @@ Stacks = NDArray[np.float32]
 """Residual stacks of several cases, axes (case, z, y, x)."""
 
 
-class ShuffledStacks(keras.utils.PyDataset):  # type: ignore[misc]
+class ShuffledStacks(keras.utils.PyDataset):
     """Batches of (stacks, one-hot labels) in a new seeded order each epoch.
 
     Args:
@@ -102,7 +102,7 @@ def train_classifier(
     return model, {name: [float(value) for value in values] for name, values in result.history.items()}
 
 
-class _BestWeights(keras.callbacks.Callback):  # type: ignore[misc]
+class _BestWeights(keras.callbacks.Callback):
     def __init__(self) -> None:
         super().__init__()
         self.loss = np.inf

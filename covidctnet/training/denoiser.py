@@ -23,7 +23,7 @@ from covidctnet.volume import BoolArray, UnitArray
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
-class NoisySlices(keras.utils.PyDataset):  # type: ignore[misc]
+class NoisySlices(keras.utils.PyDataset):
     """Batches of (noisy, clean) slices, both float32 (batch, y, x, 1).
 
     A slice's noise depends on the seed, the epoch and the slice alone, not on the order of batches.
@@ -116,7 +116,9 @@ def train_denoiser(
     """
     counts = len(train.slices), len(monitor.slices)
     if 0 in counts:
-        raise TrainingError(f"the denoiser needs healthy slices to train on and to watch, not {counts[0]} and {counts[1]}")
+        raise TrainingError(
+            f"the denoiser needs healthy slices to train on and to watch, not {counts[0]} and {counts[1]}"
+        )
     settings = config.denoiser
     keras.utils.set_random_seed(config.seed)
     height, width = config.preprocess.slice_size
@@ -130,13 +132,16 @@ def train_denoiser(
         slices_per_epoch=settings.slices_per_epoch,
     )
     watched = NoisySlices(
-        monitor.slices, monitor.lungs, config.noise, batch_size=settings.batch_size, seed=config.seed, fresh=False
+        monitor.slices,
+        monitor.lungs,
+        config.noise,
+        batch_size=settings.batch_size,
+        seed=config.seed,
+        fresh=False,
     )
     callbacks = [EpochProgress(on_epoch), stop_on_nan("denoiser")]
     if settings.learning_rate_decay == "cosine":
         callbacks.append(decay(settings.learning_rate, settings.epochs))
-    result = model.fit(
-        batches, validation_data=watched, epochs=settings.epochs, verbose=0, callbacks=callbacks
-    )
+    result = model.fit(batches, validation_data=watched, epochs=settings.epochs, verbose=0, callbacks=callbacks)
     require_live_output(model, train.slices[:: max(1, len(train.slices) // 32)])
     return model, {name: [float(value) for value in values] for name, values in result.history.items()}

@@ -11,7 +11,7 @@ History = dict[str, list[float]]
 """Values by epoch, by name: `loss`, `val_loss`, and the metrics that the network was compiled with."""
 
 
-class EpochProgress(keras.callbacks.Callback):  # type: ignore[misc]
+class EpochProgress(keras.callbacks.Callback):
     """Tell a caller how many epochs are finished."""
 
     def __init__(self, on_epoch: Callable[[int, int], None]) -> None:
@@ -23,7 +23,7 @@ class EpochProgress(keras.callbacks.Callback):  # type: ignore[misc]
         self._on_epoch(epoch + 1, int(self.params["epochs"]))
 
 
-class _StopOnNaN(keras.callbacks.Callback):  # type: ignore[misc]
+class _StopOnNaN(keras.callbacks.Callback):
     def __init__(self, network: str) -> None:
         super().__init__()
         self._network = network

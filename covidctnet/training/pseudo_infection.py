@@ -13,9 +13,7 @@ def find_lungs(slices: UnitArray, config: PreprocessConfig) -> BoolArray:
     return segment_aerated(slices * np.float32(config.hu_max - config.hu_min) + np.float32(config.hu_min))
 
 
-def add_pseudo_infection(
-    clean: UnitArray, lung: BoolArray, rng: np.random.Generator, config: NoiseConfig
-) -> UnitArray:
+def add_pseudo_infection(clean: UnitArray, lung: BoolArray, rng: np.random.Generator, config: NoiseConfig) -> UnitArray:
     """Draw one pseudo-infection into one slice.
 
     `whole slice` adds the Perlin field everywhere, as the paper does. `lung` fills the aerated lung up to

@@ -34,8 +34,7 @@ def test_a_bundle_reads_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_pair_id_follows_the_content(tmp_path: Path) -> None:
     one, same, other = (
-        bundle_in(tmp_path / name, weights=weights).pair_id
-        for name, weights in (("a", b"1"), ("b", b"1"), ("c", b"2"))
+        bundle_in(tmp_path / name, weights=weights).pair_id for name, weights in (("a", b"1"), ("b", b"1"), ("c", b"2"))
     )
     assert one == same != other
 

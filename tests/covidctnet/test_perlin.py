@@ -73,9 +73,7 @@ def test_values_that_make_no_field_are_refused(changed: dict[str, float], messag
 
 
 def test_a_pseudo_infection_follows_its_seed_and_nothing_else() -> None:
-    first, again, other = (
-        pseudo_infection(np.random.default_rng(seed), (32, 48), NoiseConfig()) for seed in (5, 5, 6)
-    )
+    first, again, other = (pseudo_infection(np.random.default_rng(seed), (32, 48), NoiseConfig()) for seed in (5, 5, 6))
     assert first.shape == (32, 48)
     assert first.dtype == np.float32
     assert first.tobytes() == again.tobytes()
@@ -84,8 +82,7 @@ def test_a_pseudo_infection_follows_its_seed_and_nothing_else() -> None:
 
 def test_a_pseudo_infection_is_scaled_by_its_weight() -> None:
     one, half = (
-        pseudo_infection(np.random.default_rng(1), (16, 16), NoiseConfig(weight=weight))
-        for weight in (1.0, 0.5)
+        pseudo_infection(np.random.default_rng(1), (16, 16), NoiseConfig(weight=weight)) for weight in (1.0, 0.5)
     )
     np.testing.assert_array_equal(one * np.float32(0.5), half)
 
@@ -93,9 +90,7 @@ def test_a_pseudo_infection_is_scaled_by_its_weight() -> None:
 def test_ranges_are_half_open() -> None:
     narrow = NoiseConfig(scale=(17, 18), persistence_percent=(-20, -19), base=(77, 78))
     drawn = pseudo_infection(np.random.default_rng(0), (24, 24), narrow)
-    np.testing.assert_array_equal(
-        drawn, perlin_field((24, 24), scale=17, persistence=-0.2, base=77, **PUBLISHED)
-    )
+    np.testing.assert_array_equal(drawn, perlin_field((24, 24), scale=17, persistence=-0.2, base=77, **PUBLISHED))
 
 
 @pytest.mark.parametrize("name", ["scale", "persistence_percent", "base"])

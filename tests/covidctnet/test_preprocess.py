@@ -70,8 +70,7 @@ def test_spline_and_linear_resampling_agree_where_the_image_is_smooth() -> None:
     z, y, x = np.meshgrid(*(np.linspace(0, 3, count) for count in (30, 40, 40)), indexing="ij")
     smooth = (300 * np.sin(z) * np.cos(y) * np.sin(x)).astype(np.float32)
     linear, spline = (
-        resample(smooth, (2.0, 0.8, 0.8), (1.0, 1.0, 1.0), interpolation=name)
-        for name in ("linear", "bspline")
+        resample(smooth, (2.0, 0.8, 0.8), (1.0, 1.0, 1.0), interpolation=name) for name in ("linear", "bspline")
     )
     np.testing.assert_allclose(spline[3:-3, 3:-3, 3:-3], linear[3:-3, 3:-3, 3:-3], atol=2.0)
 

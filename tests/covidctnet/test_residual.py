@@ -87,17 +87,13 @@ def test_every_batch_has_the_same_shape_and_order_is_kept() -> None:
 
 
 def test_an_answer_of_another_shape_or_without_meaning_is_refused() -> None:
-    with pytest.raises(
-        BundleError, match=r"answered shape \(1, 32, 32, 1\) to slices of shape \(2, 32, 32, 1\)"
-    ):
+    with pytest.raises(BundleError, match=r"answered shape \(1, 32, 32, 1\) to slices of shape \(2, 32, 32, 1\)"):
         denoise(lambda batch: batch[:1], study(2), 2)
     with pytest.raises(BundleError, match="not finite"):
         denoise(lambda batch: batch * np.float32(np.nan), study(2), 2)
 
 
-@pytest.mark.parametrize(
-    "slices", [np.zeros((0, 8, 8), np.float32), np.zeros((8, 8), np.float32), np.zeros((2, 8, 8))]
-)
+@pytest.mark.parametrize("slices", [np.zeros((0, 8, 8), np.float32), np.zeros((8, 8), np.float32), np.zeros((2, 8, 8))])
 def test_what_is_no_stack_of_slices_is_refused(slices: Array) -> None:
     with pytest.raises(GeometryError, match=r"expected float32 slices \(z, y, x\), not float"):
         denoise(halve, slices, 2)
@@ -112,9 +108,7 @@ def test_the_residual_is_signed() -> None:
     bright, dark = np.full((2, 4, 4), 0.75, np.float32), np.full((2, 4, 4), 0.5, np.float32)
     assert (residual(bright, dark) == 0.25).all()
     assert (residual(dark, bright) == -0.25).all()
-    with pytest.raises(
-        GeometryError, match=r"\(2, 4, 4\) and denoised slices \(1, 4, 4\) must have one shape"
-    ):
+    with pytest.raises(GeometryError, match=r"\(2, 4, 4\) and denoised slices \(1, 4, 4\) must have one shape"):
         residual(bright, dark[:1])
 
 

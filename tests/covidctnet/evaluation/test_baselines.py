@@ -45,9 +45,7 @@ def test_scanners_that_follow_the_label_are_confounded(share: float) -> None:
     cohorts = []
     for prefix in ("train", "holdout"):
         cases = describe(45, prefix, by_label=True)
-        cohorts.append(
-            [c if rng.uniform() < share else replace(c, scanner=SCANNERS[rng.integers(3)]) for c in cases]
-        )
+        cohorts.append([c if rng.uniform() < share else replace(c, scanner=SCANNERS[rng.integers(3)]) for c in cases])
     baselines = fit_baselines(*cohorts, config=CONFIG, seed=0)
     assert baselines.confounded is True
     assert baselines.to_dict()["confounded"] is True
@@ -55,9 +53,7 @@ def test_scanners_that_follow_the_label_are_confounded(share: float) -> None:
 
 def test_a_single_number_of_the_header_that_follows_the_label_is_confounded() -> None:
     def thicken(cases: list[CaseDescription]) -> list[CaseDescription]:
-        return [
-            replace(c, scanner=replace(SCANNERS[0], slice_thickness_mm=1.0 + 0.5 * c.label)) for c in cases
-        ]
+        return [replace(c, scanner=replace(SCANNERS[0], slice_thickness_mm=1.0 + 0.5 * c.label)) for c in cases]
 
     train, holdout = (thicken(describe(30, name, by_label=False)) for name in ("train", "holdout"))
     assert fit_baselines(train, holdout, config=CONFIG, seed=0).confounded is True

@@ -183,8 +183,6 @@ def test_an_empty_hold_out_a_repeated_case_and_a_wrong_threshold_are_refused() -
         (0, (0.5, 0.5), "3 probabilities, not 2"),
     ],
 )
-def test_outcomes_that_cannot_be_are_refused(
-    label: int, probabilities: tuple[float, ...], message: str
-) -> None:
+def test_outcomes_that_cannot_be_are_refused(label: int, probabilities: tuple[float, ...], message: str) -> None:
     with pytest.raises(CohortError, match=message):
         outcome("a", label, probabilities)

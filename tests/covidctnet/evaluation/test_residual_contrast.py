@@ -105,9 +105,7 @@ def test_several_cases_of_a_patient_count_as_one_patient() -> None:
 def test_without_controls_infections_or_residual_there_are_no_ratios() -> None:
     sick = RegionMeans(label=1, infection=0.2, healthy=0.0)
     control = RegionMeans(label=0, infection=None, healthy=0.1)
-    only_sick, only_control = (
-        summarise_contrast({"m": [case]}, config=CONFIG, seed=0)[0] for case in (sick, control)
-    )
+    only_sick, only_control = (summarise_contrast({"m": [case]}, config=CONFIG, seed=0)[0] for case in (sick, control))
     assert only_sick.control is None
     assert only_sick.infection_to_healthy.value is None
     assert only_control.infection is None

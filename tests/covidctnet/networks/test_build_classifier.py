@@ -29,9 +29,7 @@ def test_the_paper_s_sizes_make_its_number_of_parameters() -> None:
 
 def test_only_the_first_convolution_goes_without_padding() -> None:
     model = build_classifier(TINY, (20, 24, 28))
-    sizes = {
-        layer.name: tuple(layer.output.shape[1:4]) for layer in model.layers if layer.name.startswith("stage")
-    }
+    sizes = {layer.name: tuple(layer.output.shape[1:4]) for layer in model.layers if layer.name.startswith("stage")}
     assert sizes["stage1a"] == sizes["stage1b"] == (18, 22, 26)
     assert sizes["stage2a"] == sizes["stage2b"] == sizes["stage1_pool"] == (9, 11, 13)
 
@@ -45,9 +43,7 @@ def test_answers_are_probabilities() -> None:
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
-    first, again, other = (
-        build_classifier(TINY, (16, 16, 16), seed=seed).get_weights() for seed in (3, 3, 4)
-    )
+    first, again, other = (build_classifier(TINY, (16, 16, 16), seed=seed).get_weights() for seed in (3, 3, 4))
     for a, b in zip(first, again, strict=True):
         np.testing.assert_array_equal(a, b)
     assert np.abs(first[0] - other[0]).max() > 0.01
@@ -57,9 +53,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others() -> None:
 def test_it_learns_and_survives_saving(tmp_path: Path) -> None:
     model = compile_classifier(build_classifier(replace(TINY, dropout=0.0), (16, 16, 16)), TINY)
     labels = np.arange(9) % 3
-    stacks = (labels / 2).astype(np.float32)[:, None, None, None, None] * np.ones(
-        (1, 16, 16, 16, 1), np.float32
-    )
+    stacks = (labels / 2).astype(np.float32)[:, None, None, None, None] * np.ones((1, 16, 16, 16, 1), np.float32)
     history = model.fit(stacks, np.eye(3, dtype=np.float32)[labels], epochs=25, verbose=0).history
     assert history["loss"][-1] < 0.7 * history["loss"][0]
     assert "accuracy" in history

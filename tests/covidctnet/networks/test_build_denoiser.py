@@ -108,7 +108,5 @@ def test_dropout_acts_in_training_only() -> None:
 
 @pytest.mark.parametrize("size", [(20, 16), (16, 4), (127, 128)])
 def test_sizes_that_cannot_be_halved_three_times_are_refused(size: tuple[int, int]) -> None:
-    with pytest.raises(
-        ConfigError, match=rf"slice_size must hold multiples of 8, not \({size[0]}, {size[1]}\)"
-    ):
+    with pytest.raises(ConfigError, match=rf"slice_size must hold multiples of 8, not \({size[0]}, {size[1]}\)"):
         build_denoiser(TINY, size)

@@ -96,9 +96,7 @@ def test_the_batch_may_be_unknown_and_the_size_may_vary() -> None:
 @saves
 def test_it_survives_saving_and_loading(tmp_path: Path) -> None:
     inputs = [keras.Input((6, 6, 2)), keras.Input((6, 6, 2))]
-    layer = TwoStepConvLSTM2D(
-        3, kernel_size=5, kernel_initializer=keras.initializers.HeUniform(3), name="fuse"
-    )
+    layer = TwoStepConvLSTM2D(3, kernel_size=5, kernel_initializer=keras.initializers.HeUniform(3), name="fuse")
     model = keras.Model(inputs, layer(inputs))
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")

@@ -95,7 +95,9 @@ def test_there_are_five_brands() -> None:
 @pytest.fixture(scope="module")
 def tiny_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cohort")
-    make_phantom_cohort(folder, PhantomConfig(controls=6, covid=1, cap=1, matrix=64, slice_spacing_mm=10.0), 7, workers=1)
+    make_phantom_cohort(
+        folder, PhantomConfig(controls=6, covid=1, cap=1, matrix=64, slice_spacing_mm=10.0), 7, workers=1
+    )
     return folder
 
 

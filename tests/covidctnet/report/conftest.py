@@ -40,9 +40,7 @@ def chest(label: int, seed: int, depth: int = 24, side: int = 64) -> CaseExample
         field = ndimage.gaussian_filter(rng.normal(size=body.shape), 3.0)
         infection = lung & (field > np.quantile(field[lung], 0.86))
         density = 0.3 if label == 1 else 0.5
-        slices = slices + density * ndimage.gaussian_filter(infection.astype(float), 0.8) * (
-            1 + 0.4 * texture
-        )
+        slices = slices + density * ndimage.gaussian_filter(infection.astype(float), 0.8) * (1 + 0.4 * texture)
     return CaseExample(
         case=f"case-{seed:04d}",
         label=label,

@@ -55,9 +55,7 @@ def test_a_single_wrong_case_and_many_are_drawn(report_data: ReportData) -> None
 
 
 def test_learning_rate_is_no_panel_and_short_histories_are_drawn(report_data: ReportData) -> None:
-    figure = learning_figure(
-        {"denoiser": {"loss": [0.3], "val_loss": [float("nan")], "learning_rate": [1e-3]}}
-    )
+    figure = learning_figure({"denoiser": {"loss": [0.3], "val_loss": [float("nan")], "learning_rate": [1e-3]}})
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["Denoiser: loss"]
 
 

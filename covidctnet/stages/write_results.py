@@ -1,0 +1,210 @@
+"""Outcomes -> metrics, `summary.json`, figures and the report; metrics are attached to the bundle."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from covidctnet.bundle import Bundle, attach_metrics
+from covidctnet.config import Config
+from covidctnet.evaluation.baselines import Baselines, CaseDescription, fit_baselines
+from covidctnet.evaluation.metrics import Metrics, evaluate
+from covidctnet.evaluation.residual_contrast import ResidualContrast, summarise_contrast
+from covidctnet.evaluation.tables import MetricRow, format_interval, format_value, metric_rows
+from covidctnet.labels import LABELS
+from covidctnet.predictor import DISCLAIMER, Examination
+from covidctnet.report.data import CaseExample, CohortCount, ReportData
+from covidctnet.report.render import render_report
+from covidctnet.stages.evaluate_holdout import HoldoutResult
+from covidctnet.stages.preprocess_cohort import PreparedCase
+from covidctnet.training.history import History
+
+Splits = Mapping[str, Sequence[PreparedCase]]
+
+FEW_REAL_PATIENTS = 30
+"""Below so many real patients nothing can be said about accuracy: one more answer moves it by 3 %."""
+
+
+def write_results(
+    output: Path,
+    bundle: Bundle,
+    splits: Splits,
+    result: HoldoutResult,
+    histories: Mapping[str, History],
+    seconds: Mapping[str, float],
+    notes: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Score the hold-out and write what an experiment leaves behind.
+
+    Returns:
+        The content of `summary.json`.
+    """
+    config = bundle.config
+    metrics = evaluate(
+        result.outcomes, threshold=bundle.calibration.threshold, config=config.evaluation, seed=config.seed
+    )
+    baselines = fit_baselines(
+        [_describe(case) for case in splits["train"]],
+        [_describe(case) for case in splits["holdout"]],
+        config=config.evaluation,
+        seed=config.seed,
+    )
+    contrast = summarise_contrast(result.regions, config=config.evaluation, seed=config.seed)
+    all_notes = (*notes, *cohort_notes(splits))
+    data = _report_data(bundle, splits, result, histories, seconds, metrics, baselines, contrast, all_notes)
+    render_report(data, output)
+    summary = {
+        "profile": config.name,
+        "seed": config.seed,
+        "data_version": bundle.data_version,
+        "code_version": bundle.code_version,
+        "config_digest": config.digest,
+        "pair_id": bundle.pair_id,
+        "holdout_patients": metrics.patients,
+        "table": [asdict(row) for row in (*metric_rows(metrics), *_more_rows(baselines, contrast))],
+        "metrics": metrics.to_dict(),
+        "baselines": baselines.to_dict(),
+        "residual_contrast": [asdict(method) for method in contrast],
+        "seconds": {
+            **{name: round(value, 1) for name, value in seconds.items()},
+            "total": round(sum(seconds.values()), 1),
+        },
+        "notes": list(all_notes),
+        "disclaimer": DISCLAIMER,
+    }
+    attach_metrics(bundle, {"metrics": summary["metrics"], "baselines": summary["baselines"]})
+    partial = output / "summary.json.partial"
+    partial.write_text(json.dumps(summary, indent=2), "utf-8")
+    os.replace(partial, output / "summary.json")
+    return summary
+
+
+def cohort_notes(splits: Splits) -> list[str]:
+    """What a reader must know of a cohort before any figure."""
+    cases = [case for split in splits.values() for case in split]
+    real = {case.case.patient for case in cases if case.truth() is None}
+    phantoms = {case.case.patient for case in cases} - real
+    notes = []
+    if phantoms:
+        notes.append(
+            f"{len(phantoms)} of {len(real) + len(phantoms)} patients are phantoms: nothing here is clinical accuracy."
+        )
+    if 0 < len(real) < FEW_REAL_PATIENTS:
+        notes.append(
+            f"{_spell(len(real))} real patient{'s' if len(real) > 1 else ''} prove nothing "
+            "about accuracy: they show that real scans run through."
+        )
+    return notes
+
+
+def _spell(count: int) -> str:
+    words = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten")
+    return words[count] if count < len(words) else str(count)
+
+
+def _describe(case: PreparedCase) -> CaseDescription:
+    return CaseDescription(
+        case=case.case.case,
+        patient=case.case.patient,
+        label=case.label,
+        scanner=case.scanner,
+        spacing_mm=case.spacing_mm,
+        shape=case.shape,
+        mean_lung_hu=case.mean_lung_hu,
+    )
+
+
+def _more_rows(baselines: Baselines, contrast: Sequence[ResidualContrast]) -> list[MetricRow]:
+    rows = [
+        MetricRow(
+            what=f"baseline, {name}: macro AUC",
+            value=format_value(result.macro_auc.value),
+            interval=format_interval(result.macro_auc),
+        )
+        for name, result in (
+            ("scanner metadata", baselines.metadata),
+            ("lung density", baselines.lung_density),
+        )
+    ]
+    for method in contrast:
+        for what, estimate in (
+            ("infection / healthy lung", method.infection_to_healthy),
+            ("Control lung / infection", method.control_to_infection),
+        ):
+            rows.append(
+                MetricRow(
+                    what=f"residual, {method.method}: {what}",
+                    value=format_value(estimate.value),
+                    interval=format_interval(estimate),
+                )
+            )
+    return rows
+
+
+def _report_data(
+    bundle: Bundle,
+    splits: Splits,
+    result: HoldoutResult,
+    histories: Mapping[str, History],
+    seconds: Mapping[str, float],
+    metrics: Metrics,
+    baselines: Baselines,
+    contrast: Sequence[ResidualContrast],
+    notes: Sequence[str],
+) -> ReportData:
+    config: Config = bundle.config
+    prepared = {case.case.case: case for case in splits["holdout"]}
+    kept = [_example(prepared[name], seen, config) for name, seen in result.kept.items()]
+    return ReportData(
+        title="CovidCTNet experiment",
+        profile=config.name,
+        config=asdict(config),
+        seed=config.seed,
+        data_version=bundle.data_version,
+        code_version=bundle.code_version,
+        pair_id=bundle.pair_id,
+        seconds=seconds,
+        cohort_table=_count(splits),
+        metrics=metrics,
+        baselines=baselines,
+        contrast=contrast,
+        histories=histories,
+        outcomes=result.outcomes,
+        examples=[example for example in kept if example.predicted == example.label] or kept,
+        wrong=[example for example in kept if example.predicted != example.label],
+        notes=notes,
+    )
+
+
+def _example(case: PreparedCase, seen: Examination, config: Config) -> CaseExample:
+    truth = case.truth() or {}
+    probabilities = tuple(seen.answer.probabilities[name] for name in LABELS)
+    extent = tuple(count * step for count, step in zip(case.shape, case.spacing_mm, strict=True))
+    return CaseExample(
+        case=case.case.case,
+        label=case.label,
+        probabilities=probabilities,  # type: ignore[arg-type]
+        slices=seen.slices,
+        denoised=seen.denoised,
+        infection=truth.get("infection"),
+        lung=truth.get("lung"),
+        extent_mm=extent,  # type: ignore[arg-type]
+    )
+
+
+def _count(splits: Splits) -> list[CohortCount]:
+    cases: Counter[tuple[str, str, str]] = Counter()
+    patients: dict[tuple[str, str, str], set[str]] = {}
+    for split, members in splits.items():
+        for case in members:
+            key = case.case.label, str(case.scanner), split
+            cases[key] += 1
+            patients.setdefault(key, set()).add(case.case.patient)
+    return [
+        CohortCount(label=label, scanner=scanner, split=split, patients=len(patients[key]), cases=count)
+        for key, count in sorted(cases.items())
+        for label, scanner, split in [key]
+    ]
