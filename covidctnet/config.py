@@ -23,6 +23,7 @@ Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Millimetres = Annotated[float, Field(gt=0.0, le=50.0)]
 Side = Annotated[int, Field(ge=16, le=1024)]
+Signed = Annotated[float, Field(ge=-1.0, le=1.0)]
 Rate = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
@@ -71,7 +72,7 @@ class NoiseConfig:
     weight: Annotated[float, Field(gt=0.0, le=4.0)] = 1.0
     noisy_fraction: Fraction = 0.5
     placement: Literal["whole slice", "lung"] = "whole slice"
-    fill_threshold: tuple[Fraction, Fraction] = (0.0, 0.4)
+    fill_threshold: tuple[Signed, Signed] = (-0.1, 0.25)
     fill_softness: tuple[Fraction, Fraction] = (0.05, 0.2)
     fill_density: tuple[Fraction, Fraction] = (0.2, 0.85)
 

@@ -139,3 +139,9 @@ def _require_image(dataset: FileDataset, place: str, config: ReaderConfig) -> No
         raise UnreadableFileError(
             f"{place} claims {rows} x {columns} pixels, more than {config.max_rows} (reader.max_rows)"
         )
+    if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        wanted = int(rows) * int(columns) * int(dataset.get("BitsAllocated", 16)) // 8
+        if len(dataset.PixelData) < wanted:
+            raise UnreadableFileError(
+                f"{place} is cut off: {len(dataset.PixelData)} of {wanted} bytes of pixels; send it again"
+            )

@@ -43,8 +43,8 @@ def load_denoiser(path: Path) -> Any:
     """
     import keras
 
-    # Importing the layer registers it by name, so that the file needs no code of its own.
-    import covidctnet.networks.conv_lstm  # noqa: F401
+    # Importing the network registers its layers by name, so that the file needs no code of its own.
+    import covidctnet.networks.denoiser  # noqa: F401
 
     try:
         return keras.saving.load_model(path, compile=False)

@@ -21,6 +21,9 @@ from covidctnet.training.denoiser import HealthySlices, train_denoiser
 from covidctnet.training.history import History
 from covidctnet.training.pseudo_infection import find_lungs
 
+_MOST_WATCHED = 128
+"""Slices whose loss is watched each epoch; more would take time and tell nothing more."""
+
 Splits = Mapping[str, Sequence[PreparedCase]]
 """Prepared cases by split: `denoiser`, `train`, `validation`, `holdout`."""
 
@@ -47,7 +50,7 @@ def train_and_save_denoiser(
     monitor = [case for case in splits["validation"] if case.label == CONTROL]
     model, history = train_denoiser(
         _healthy_slices(splits["denoiser"], config),
-        _healthy_slices(monitor, config),
+        _healthy_slices(monitor, config).thin(_MOST_WATCHED),
         config,
         on_epoch=lambda done, total: on_progress("train denoiser", done, total),
     )

@@ -92,6 +92,11 @@ class HealthySlices:
     slices: UnitArray
     lungs: BoolArray
 
+    def thin(self, most: int) -> "HealthySlices":
+        """At most so many slices, evenly spread."""
+        step = max(1, -(-len(self.slices) // most))
+        return HealthySlices(slices=self.slices[::step], lungs=self.lungs[::step])
+
 
 def train_denoiser(
     train: HealthySlices,

@@ -35,5 +35,5 @@ def add_pseudo_infection(clean: UnitArray, lung: BoolArray, rng: np.random.Gener
     threshold = rng.uniform(*config.fill_threshold)
     softness = rng.uniform(*config.fill_softness)
     density = rng.uniform(*config.fill_density)
-    opacity = np.clip((np.abs(field) - threshold) / softness, 0.0, 1.0) * lung
+    opacity = np.clip((field - threshold) / softness, 0.0, 1.0) * lung
     return np.asarray(clean + opacity * np.maximum(density - clean, 0.0), np.float32)
