@@ -1,5 +1,6 @@
 """What the commands share: consoles, progress bars with the time left, refusals and tables."""
 
+import importlib
 import logging
 import os
 import sys
@@ -32,13 +33,21 @@ def complain(message: str) -> None:
     err.print(" ".join(message.split()), style="bold red", markup=False, highlight=False, soft_wrap=True)
 
 
-def quiet_libraries() -> None:
-    """Keep the start-up messages of TensorFlow and its libraries off the screen."""
+def load_libraries() -> None:
+    """Load TensorFlow and Keras, which takes seconds, without their start-up messages."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="keras|tensorflow")
+    # Some messages are written by compiled code before any setting is read.
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            importlib.import_module("keras")
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import progress_bars, quiet_libraries
+from cli.console import progress_bars, load_libraries
 from cli.train import show_summary
 
 
@@ -16,7 +16,7 @@ def demo(
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Make a phantom cohort, train on it, evaluate on its hold-out and write the report."""
-    quiet_libraries()
+    load_libraries()
     from covidctnet.config import load_profile
     from covidctnet.experiment import run_demo
 

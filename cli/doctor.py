@@ -1,11 +1,12 @@
 """`covidctnet doctor`: what is installed and what this machine offers."""
 
+import importlib.util
 import json
 from typing import Annotated
 
 import typer
 
-from cli.console import out, print_json, quiet_libraries, table
+from cli.console import out, print_json, load_libraries, table
 
 
 def doctor(
@@ -13,9 +14,10 @@ def doctor(
     gpu: Annotated[bool, typer.Option(help="Ask TensorFlow for GPUs, which takes seconds.")] = True,
 ) -> None:
     """Say what is installed, which backends, cores, memory and GPU there are."""
-    quiet_libraries()
     from covidctnet.machine import describe_machine
 
+    if gpu and importlib.util.find_spec("tensorflow") is not None:
+        load_libraries()
     facts = describe_machine(probe_gpu=gpu)
     if json_output:
         print_json(json.dumps(facts, indent=2))

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import err, out, print_json, progress_bars, quiet_libraries, table
+from cli.console import err, out, print_json, progress_bars, load_libraries, table
 
 
 def predict(
@@ -14,7 +14,6 @@ def predict(
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Answer for one CT study: probabilities, scanner and warnings. Research use, not a medical device."""
-    quiet_libraries()
     from covidctnet.bundle import load_bundle
     from covidctnet.predictor import Predictor
     from covidctnet.reading import read_volume
@@ -24,6 +23,7 @@ def predict(
         report("predict", 0, 3)
         volume = read_volume(study, config.reader)
         report("predict", 1, 3)
+        load_libraries()
         predictor = Predictor.load(bundle)
         report("predict", 2, 3)
         answer = predictor.predict(volume)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import out, print_json, quiet_libraries, table
+from cli.console import out, print_json, load_libraries, table
 
 app = typer.Typer(help="Look at configurations.", no_args_is_help=True)
 
@@ -26,7 +26,7 @@ def show(
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show the whole configuration and how many parameters each network has."""
-    quiet_libraries()
+    load_libraries()
     from covidctnet.config import load_profile
     from covidctnet.networks import build_classifier, build_denoiser
 

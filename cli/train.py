@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import out, print_json, progress_bars, quiet_libraries, table
+from cli.console import out, print_json, progress_bars, load_libraries, table
 
 
 def train(
@@ -18,7 +18,7 @@ def train(
     json_output: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Train both networks on a cohort and evaluate them on its hold-out."""
-    quiet_libraries()
+    load_libraries()
     from covidctnet.cohort import Cohort
     from covidctnet.config import load_profile
     from covidctnet.experiment import run_experiment

@@ -111,6 +111,7 @@ class ClassifierConfig:
     batch_size: Count = 16
     epochs: Count = 100
     flip_augmentation: bool = False
+    input_gain: Annotated[float, Field(gt=0.0, le=1000.0)] = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

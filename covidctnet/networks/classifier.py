@@ -33,7 +33,8 @@ def build_classifier(config: ClassifierConfig, shape: tuple[int, int, int], *, s
         )
     seeds = LayerSeeds(seed)
     stack = keras.Input((*shape, 1), name="residual")
-    features = stack
+    # He's initialisation expects inputs of unit spread; residuals are far smaller.
+    features = stack if config.input_gain == 1.0 else layers.Rescaling(config.input_gain, name="gain")(stack)
     for stage, filters in enumerate(config.filters, start=1):
         for letter in "ab":
             features = layers.Conv3D(
