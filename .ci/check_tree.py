@@ -8,7 +8,10 @@ from pathlib import Path
 MOST_BYTES = 1_000_000
 DATA = {".dcm", ".zip", ".nii", ".gz", ".nrrd", ".mha", ".keras", ".npy"}
 # Written in two parts, so that this file does not hold what it looks for.
-FOREIGN = [re.compile(pattern) for pattern in ("files\\.python" + "hosted", "index-" + "url =", "/ho" + "me/[a-z]", "/ro" + "ot/")]
+FOREIGN = [
+    re.compile(pattern)
+    for pattern in ("files\\.python" + "hosted", "index-" + "url =", "/ho" + "me/[a-z]", "/ro" + "ot/")
+]
 
 
 def problems_of(path: Path) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import progress_bars, load_libraries
+from cli.console import load_libraries, progress_bars
 from cli.train import show_summary
 
 

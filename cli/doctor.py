@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import out, print_json, load_libraries, table
+from cli.console import load_libraries, out, print_json, table
 
 
 def doctor(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import err, out, print_json, progress_bars, load_libraries, table
+from cli.console import err, load_libraries, out, print_json, progress_bars, table
 
 
 def predict(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.console import out, print_json, progress_bars, load_libraries, table
+from cli.console import load_libraries, out, print_json, progress_bars, table
 
 
 def train(

@@ -111,6 +111,7 @@ class ClassifierConfig:
     batch_size: Count = 16
     epochs: Count = 100
     flip_augmentation: bool = False
+    shift_augmentation: Annotated[int, Field(ge=0, le=16)] = 0
     input_gain: Annotated[float, Field(gt=0.0, le=1000.0)] = 1.0
 
 

@@ -26,12 +26,16 @@ class ShuffledStacks(keras.utils.PyDataset):
         batch_size: cases a batch.
         seed: source of the order and the flips.
         flip: mirror a random half of the stacks left to right.
+        shift: move each stack by up to so many voxels along each axis; what leaves on one side, air outside
+            the body, enters on the other.
     """
 
-    def __init__(self, stacks: Stacks, labels: NDArray[np.int64], *, batch_size: int, seed: int, flip: bool) -> None:
+    def __init__(
+        self, stacks: Stacks, labels: NDArray[np.int64], *, batch_size: int, seed: int, flip: bool, shift: int = 0
+    ) -> None:
         super().__init__()
         self._stacks, self._targets = stacks, np.eye(len(LABELS), dtype=np.float32)[labels]
-        self._batch_size, self._flip, self._seed, self._epoch = batch_size, flip, seed, 0
+        self._batch_size, self._flip, self._shift, self._seed, self._epoch = batch_size, flip, shift, seed, 0
         self._draw_epoch()
 
     def __len__(self) -> int:
@@ -42,6 +46,8 @@ class ShuffledStacks(keras.utils.PyDataset):
         batch = self._stacks[chosen]
         mirrored = self._mirrored[chosen]
         batch[mirrored] = batch[mirrored][..., ::-1]
+        for stack, moves in zip(batch, self._moves[chosen], strict=True):
+            stack[:] = np.roll(stack, tuple(moves), axis=(0, 1, 2))
         return batch[..., None], self._targets[chosen]
 
     def on_epoch_end(self) -> None:
@@ -52,6 +58,7 @@ class ShuffledStacks(keras.utils.PyDataset):
     def _draw_epoch(self) -> None:
         rng = np.random.default_rng((self._seed, self._epoch))
         self._order = rng.permutation(len(self._stacks))
+        self._moves = rng.integers(-self._shift, self._shift + 1, size=(len(self._stacks), 3))
         self._mirrored = (rng.random(len(self._stacks)) < 0.5) & self._flip
 
 
@@ -84,7 +91,12 @@ def train_classifier(
     keras.utils.set_random_seed(config.seed)
     model = compile_classifier(build_classifier(settings, config.residual.shape, seed=config.seed), settings)
     train = ShuffledStacks(
-        stacks, labels, batch_size=settings.batch_size, seed=config.seed, flip=settings.flip_augmentation
+        stacks,
+        labels,
+        batch_size=settings.batch_size,
+        seed=config.seed,
+        flip=settings.flip_augmentation,
+        shift=settings.shift_augmentation,
     )
     targets = np.eye(len(LABELS), dtype=np.float32)[validation_labels]
     best = _BestWeights()

@@ -84,9 +84,7 @@ def test_syntaxes_that_cannot_be_decoded_are_named(shared_data: Path, syntax: st
         ("toshiba_xpressgx_CT2_UNC.dcm", (512, 512)),
     ],
 )
-def test_images_of_every_brand_decode_to_hounsfield_units(
-    shared_data: Path, name: str, shape: tuple[int, int]
-) -> None:
+def test_images_of_every_brand_decode_to_hounsfield_units(shared_data: Path, name: str, shape: tuple[int, int]) -> None:
     hu = decode(shared_data / HEADERS / name)
     assert hu.shape == shape
     assert -1024 <= hu.min() < -850

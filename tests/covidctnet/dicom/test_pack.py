@@ -16,7 +16,14 @@ SECRET = "Secretname"
 
 
 def plant(dataset: FileDataset, index: int) -> None:
-    for keyword in ("PatientName", "PatientID", "StudyDescription", "InstitutionName", "StationName", "PatientComments"):
+    for keyword in (
+        "PatientName",
+        "PatientID",
+        "StudyDescription",
+        "InstitutionName",
+        "StationName",
+        "PatientComments",
+    ):
         setattr(dataset, keyword, SECRET)
     dataset.DeviceSerialNumber, dataset.AccessionNumber = SECRET, SECRET
     dataset.add_new((0x0029, 0x0010), "LO", SECRET)

@@ -12,7 +12,7 @@ from covidctnet.reading import read_volume
 from tests.helpers.series import crude_chest, make_files, write_folder, zip_of
 
 
-def set_everywhere(**values: object):  # noqa: ANN201 - an Edit
+def set_everywhere(**values: object):
     def edit(dataset: FileDataset, index: int) -> None:
         for keyword, value in values.items():
             setattr(dataset, keyword, value)
@@ -151,7 +151,7 @@ def test_mixed_sizes_are_refused() -> None:
         (lambda z: 2 * z, "20.0 mm apart, more than 12 mm"),
     ],
 )
-def test_irregular_positions_are_refused(position, message: str) -> None:  # noqa: ANN001
+def test_irregular_positions_are_refused(position, message: str) -> None:
     def edit(dataset: FileDataset, index: int) -> None:
         dataset.ImagePositionPatient = ["-100", "-200", str(position(10 * index))]
 

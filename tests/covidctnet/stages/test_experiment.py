@@ -116,7 +116,9 @@ def test_a_classifier_from_elsewhere_can_be_injected(run: tuple[Path, dict[str, 
         seen.append(stacks.shape)
         return np.array([[0.1, 0.2, 0.7]], np.float32)
 
-    answer = Predictor.load(output / "bundle", classify=classify).predict(read_volume(cohort.path(cohort.cases[0].case)))
+    answer = Predictor.load(output / "bundle", classify=classify).predict(
+        read_volume(cohort.path(cohort.cases[0].case))
+    )
     assert answer.label == "CAP"
     assert seen == [(1, 48, 48, 48, 1)]
 

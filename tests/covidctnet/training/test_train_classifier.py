@@ -55,6 +55,18 @@ def test_flips_mirror_left_and_right_of_about_half() -> None:
     np.testing.assert_array_equal(batch[mirrored], plain[mirrored][..., ::-1, :])
 
 
+def test_shifts_move_each_stack_by_a_few_voxels() -> None:
+    stacks, labels = cases(12, 0)
+    moved = ShuffledStacks(stacks, labels, batch_size=12, seed=1, flip=False, shift=2)[0][0][..., 0]
+    plain = ShuffledStacks(stacks, labels, batch_size=12, seed=1, flip=False)[0][0][..., 0]
+    steps = range(-2, 3)
+    for one, other in zip(moved, plain, strict=True):
+        found = [(z, y, x) for z in steps for y in steps for x in steps
+                 if np.array_equal(one, np.roll(other, (z, y, x), (0, 1, 2)))]  # fmt: skip
+        assert len(found) == 1
+    assert not np.array_equal(moved, plain)
+
+
 def test_a_missing_class_is_refused_by_name() -> None:
     stacks, labels = cases(12, 0)
     keep = labels != 2
