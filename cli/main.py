@@ -2,7 +2,6 @@
 
 import sys
 
-import click
 import typer
 
 from cli.console import complain
@@ -37,18 +36,10 @@ _register()
 def main() -> None:
     """Run the command line; refused input ends with exit code 3 and one line."""
     try:
-        app(standalone_mode=False)
+        app()
     except CovidCTNetError as error:
         complain(f"{type(error).__name__}: {error}")
         sys.exit(REFUSED)
-    except click.exceptions.Exit as end:
-        sys.exit(end.exit_code)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        complain("stopped")
-        sys.exit(130)
     except OSError as error:
         complain(f"the system refused: {error.strerror or type(error).__name__}")
         sys.exit(1)

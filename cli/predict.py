@@ -18,7 +18,7 @@ def predict(
     from covidctnet.predictor import Predictor
     from covidctnet.reading import read_volume
 
-    with progress_bars(quiet=json_output) as report:
+    with progress_bars(quiet=json_output or not err.is_terminal) as report:
         config = load_bundle(bundle).config
         report("predict", 0, 3)
         volume = read_volume(study, config.reader)

@@ -1,5 +1,6 @@
 """Metrics of a hold-out with intervals by patient (paper, Results; CLAIM checklist)."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -104,8 +105,9 @@ class Metrics:
     expected_calibration_error: float | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
+        """Values as JSON gives them back: a confusion matrix is a list of lists."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -137,5 +137,5 @@ def test_help_and_usage_errors_are_those_of_a_command_line() -> None:
     assert "predict" in call("--help").stdout
     wrong = call("predict")
     assert wrong.returncode == 2
-    assert "Missing argument" in wrong.stderr
+    assert "Missing argument 'study'" in wrong.stderr
     assert "Traceback" not in wrong.stderr

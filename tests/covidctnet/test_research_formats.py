@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 
 from covidctnet.config import ReaderConfig
 from covidctnet.errors import GeometryError, NoStudyFoundError, UnreadableFileError

@@ -115,7 +115,7 @@ def test_a_localizer_other_objects_and_junk_beside_are_passed_over() -> None:
         ({"GantryDetectorTilt": "-12.5"}, GeometryError, r"tilted by 12\.5 degrees"),
         ({"ImageOrientationPatient": ["1", "0", "0", "0", "0.966", "-0.259"]}, GeometryError, r"tilted by 15\.0"),
         ({"ImageOrientationPatient": ["1", "0", "0", "0", "0", "-1"]}, GeometryError, "not axial"),
-        ({"ImageOrientationPatient": ["0.7071", "0.7071", "0", "-0.7071", "0.7071", "0"]}, GeometryError, "turned by 45"),
+        ({"ImageOrientationPatient": [".7071", ".7071", "0", "-.7071", ".7071", "0"]}, GeometryError, "turned by 45"),
         ({"ImageOrientationPatient": ["1", "0", "0", "1", "0", "0"]}, GeometryError, "at right angles"),
         ({"ImageOrientationPatient": None}, GeometryError, "orientation of file 1 of 20 is missing"),
         ({"ImagePositionPatient": None}, GeometryError, "position of file 1 of 20 is missing"),

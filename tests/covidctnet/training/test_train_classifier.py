@@ -21,7 +21,7 @@ def cases(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def config(**classifier: object) -> Config:
     values = {
-        "filters": (2, 4), "dense_units": 8, "dropout": 0.0, "learning_rate": 0.01, "batch_size": 6, "epochs": 12,
+        "filters": (2, 4), "dense_units": 8, "dropout": 0.0, "learning_rate": 0.003, "batch_size": 6, "epochs": 12,
         "input_gain": 10.0, **classifier,
     }  # fmt: skip
     return parse_config({"name": "t", "residual": {"shape": SHAPE}, "classifier": values})
