@@ -101,13 +101,18 @@ class ResidualConfig:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class ClassifierConfig:
-    """3D CNN and its training (paper, Methods, "Classification")."""
+    """3D CNN and its training (paper, Methods, "Classification").
+
+    `gradient_clip` bounds the norm of each weight tensor's gradient, 0 for no bound; the augmentations,
+    the gain and the bound are ours, and off in the paper profile.
+    """
 
     filters: tuple[Count, ...] = (8, 16, 32, 64, 128)
     dense_units: Count = 32
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
     learning_rate: Rate = 1e-4
     learning_rate_decay: Literal["none", "cosine"] = "none"
+    gradient_clip: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0
     batch_size: Count = 16
     epochs: Count = 100
     flip_augmentation: bool = False

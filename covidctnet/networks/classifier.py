@@ -69,11 +69,11 @@ def compile_classifier(model: keras.Model, config: ClassifierConfig, *, jit_comp
 
     Args:
         model: what `build_classifier` gave; targets are one-hot, shape (batch, 3).
-        config: holds the learning rate.
+        config: holds the learning rate and the bound of the gradients.
         jit_compile: compile by XLA.
     """
     model.compile(
-        optimizer=keras.optimizers.Adam(config.learning_rate),
+        optimizer=keras.optimizers.Adam(config.learning_rate, clipnorm=config.gradient_clip or None),
         loss="categorical_crossentropy",
         metrics=["accuracy"],
         jit_compile=jit_compile,

@@ -1,6 +1,7 @@
 """Outcomes -> metrics, `summary.json`, figures and the report; metrics are attached to the bundle."""
 
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -53,7 +54,7 @@ def write_results(
         seed=config.seed,
     )
     contrast = summarise_contrast(result.regions, config=config.evaluation, seed=config.seed)
-    all_notes = (*notes, *cohort_notes(splits))
+    all_notes = (*notes, *cohort_notes(splits), *learning_notes(histories))
     data = _report_data(bundle, splits, result, histories, seconds, metrics, baselines, contrast, all_notes)
     render_report(data, output)
     summary = {
@@ -98,6 +99,17 @@ def cohort_notes(splits: Splits) -> list[str]:
             "about accuracy: they show that real scans run through."
         )
     return notes
+
+
+def learning_notes(histories: Mapping[str, History]) -> list[str]:
+    """What a reader must know of a training that failed without an error."""
+    best, guessing = min(histories["classifier"]["val_loss"]), math.log(len(LABELS))
+    if best < 0.98 * guessing:
+        return []
+    return [
+        f"The classifier learned nothing: its best validation loss is {best:.2f}, and {guessing:.2f} is that "
+        "of answering the same to everything. Do not use this bundle."
+    ]
 
 
 def _spell(count: int) -> str:
