@@ -95,8 +95,8 @@ def cohort_notes(splits: Splits) -> list[str]:
         )
     if 0 < len(real) < FEW_REAL_PATIENTS:
         notes.append(
-            f"{_spell(len(real))} real patient{'s' if len(real) > 1 else ''} prove nothing "
-            "about accuracy: they show that real scans run through."
+            f"{_spell(len(real))} real {'patients prove' if len(real) > 1 else 'patient proves'} nothing "
+            "about accuracy: real scans run through, and that is all."
         )
     return notes
 

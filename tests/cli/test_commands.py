@@ -129,7 +129,7 @@ def test_a_cohort_is_made_added_to_shown_and_trained_on(tmp_path: Path) -> None:
     )
     result = call("train", folder, "--output", tmp_path / "run", "--profile", "smoke", "--epochs", "1")
     assert result.returncode == 0, result.stderr
-    assert "One real patient prove nothing" in " ".join(result.stdout.split())
+    assert "One real patient proves nothing" in " ".join(result.stdout.split())
     assert (tmp_path / "run" / "bundle" / "metrics.json").is_file()
 
 

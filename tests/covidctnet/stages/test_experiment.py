@@ -17,7 +17,7 @@ from covidctnet.predictor import Predictor
 from covidctnet.reading import read_volume
 from covidctnet.splits import Ledger
 from covidctnet.stages.preprocess_cohort import preprocess_cohort
-from covidctnet.stages.write_results import cohort_notes
+from covidctnet.stages.write_results import cohort_notes, learning_notes
 
 
 @pytest.fixture(scope="module")
@@ -151,4 +151,9 @@ def test_notes_count_phantoms_and_real_patients(
     (tmp_path / f"{prepared[0].case.case}.truth.npz").unlink()
     notes = cohort_notes({"train": prepared})
     assert notes[0] == "2 of 3 patients are phantoms: nothing here is clinical accuracy."
-    assert notes[1].startswith("One real patient prove")
+    assert notes[1].startswith("One real patient proves nothing")
+
+
+def test_a_classifier_that_only_guesses_is_called_so() -> None:
+    assert learning_notes({"classifier": {"val_loss": [1.3, 0.9, 1.2]}}) == []
+    assert "learned nothing" in learning_notes({"classifier": {"val_loss": [1.3, 1.0985]}})[0]

@@ -1,0 +1,45 @@
+"""The paper's networks at the paper's size, one epoch, by the commands that a user types."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from covidctnet.config import load_profile
+
+PHANTOMS = """
+name: few
+phantom: {controls: 5, covid: 2, cap: 2, matrix: 128, slice_spacing_mm: 8.0}
+"""
+LABELS = {"control-a": "Control", "covid-a": "Covid-19", "cap-a": "CAP"}
+
+
+def covidctnet(*arguments: object) -> str:
+    command = [sys.executable, "-c", "from cli.main import main; main()", *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_one_epoch_on_the_real_series_and_phantoms_runs_to_its_report(shared_data: Path, tmp_path: Path) -> None:
+    few, cohort, output = tmp_path / "few.yaml", tmp_path / "cohort", tmp_path / "run"
+    few.write_text(PHANTOMS)
+    covidctnet("cohort", "phantom", cohort, "--profile", few)
+    for number, (name, label) in enumerate(LABELS.items()):
+        study = shared_data / "series" / f"{name}.zip"
+        covidctnet("cohort", "add", cohort, study, "--label", label, "--patient", f"p{number}", "--site", "s1")
+    summary = json.loads(
+        covidctnet("train", cohort, "--output", output, "--profile", "paper", "--epochs", 1, "--json")
+    )
+    assert summary["config_digest"] == load_profile("paper", epochs=1).digest
+    assert "Three real patients prove nothing about accuracy" in " ".join(summary["notes"])
+    assert "Three real patients prove nothing about accuracy" in (output / "report.html").read_text()
+    answer = json.loads(
+        covidctnet("predict", shared_data / "series/covid-a.zip", "--bundle", output / "bundle", "--json")
+    )
+    assert answer["scanner"] == "Siemens SOMATOM Scope"
+    assert answer["pair_id"] == summary["pair_id"]
