@@ -40,6 +40,7 @@ class ReaderConfig:
     min_field_of_view_mm: Annotated[float, Field(ge=0.0, le=1000.0)] = 220.0
     min_lung_fraction: Fraction = 0.03
     max_rows: Annotated[int, Field(ge=64, le=4096)] = 2048
+    max_file_bytes: Annotated[int, Field(ge=1_000_000, le=16_000_000_000)] = 2_000_000_000
     max_bytes: Annotated[int, Field(ge=1_000_000, le=64_000_000_000)] = 4_000_000_000
 
 

@@ -10,10 +10,12 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import EnhancedCTImageStorage, MediaStorageDirectoryStorage
+from pydicom.uid import MediaStorageDirectoryStorage
 
 from covidctnet.config import ReaderConfig
-from covidctnet.errors import NoStudyFoundError, UnreadableFileError, UnsuitableSeriesError
+from covidctnet.dicom.bounds import require_bounded_deflate
+from covidctnet.dicom.frames import split_frames
+from covidctnet.errors import NoStudyFoundError, UnreadableFileError
 
 _LOG = logging.getLogger(__name__)
 _MAGIC = slice(128, 132)
@@ -71,11 +73,12 @@ def find_ct_slices(files: list[bytes], config: ReaderConfig) -> list[Slice]:
     Raises:
         NoStudyFoundError: none of the files is a CT image.
         UnreadableFileError: a DICOM file is cut off or malformed: a slice would be missing.
-        UnsuitableSeriesError: the study is an enhanced multi-frame object.
+        UnsuitableSeriesError: a file holds several frames without their positions.
     """
     slices, junk, others = [], 0, 0
     for number, data in enumerate(files, start=1):
         place = f"file {number} of {len(files)}"
+        require_bounded_deflate(data, config.max_file_bytes, place)
         dataset = _parse(data, place)
         if dataset is None:
             junk += 1
@@ -85,9 +88,12 @@ def find_ct_slices(files: list[bytes], config: ReaderConfig) -> list[Slice]:
         }:
             others += 1
         else:
-            _require_single_frame(dataset, place)
             _require_image(dataset, place, config)
-            slices.append(Slice(place=place, dataset=dataset))
+            images = split_frames(dataset, place, config)
+            slices += [
+                Slice(place=place if len(images) == 1 else f"frame {frame} of {place}", dataset=image)
+                for frame, image in enumerate(images, start=1)
+            ]
     _LOG.info("%d CT images, %d other DICOM objects, %d files that are not DICOM", len(slices), others, junk)
     if slices:
         return slices
@@ -121,14 +127,6 @@ def _parse(data: bytes, place: str) -> FileDataset | None:
     if "TransferSyntaxUID" not in dataset.file_meta:
         raise UnreadableFileError(f"{place} does not say how its pixels are encoded (no transfer syntax)")
     return dataset
-
-
-def _require_single_frame(dataset: FileDataset, place: str) -> None:
-    frames = dataset.get("NumberOfFrames") or 1
-    if _sop_class(dataset) == EnhancedCTImageStorage or int(frames) > 1:
-        raise UnsuitableSeriesError(
-            f"{place} holds {frames} frames: enhanced multi-frame CT cannot be read yet; export it as single images"
-        )
 
 
 def _require_image(dataset: FileDataset, place: str, config: ReaderConfig) -> None:

@@ -25,6 +25,7 @@ from pydicom.uid import (
     RLELossless,
 )  # fmt: skip
 
+from covidctnet.dicom.bounds import codestream_shape
 from covidctnet.dicom.headers import Slice
 from covidctnet.errors import UnreadableFileError
 from covidctnet.volume import HUArray
@@ -93,7 +94,7 @@ def _stored_values(image: Slice) -> NDArray[np.int32]:
     if dataset.get("SamplesPerPixel", 1) != 1:
         raise UnreadableFileError(f"{image.place} is a colour image, not a CT slice")
     try:
-        values = _native_values(image, shape) if syntax in _NATIVE else _decoded_values(dataset, syntax)
+        values = _native_values(image, shape) if syntax in _NATIVE else _decoded_values(image, shape)
     except UnreadableFileError:
         raise
     except KeyError:
@@ -118,10 +119,15 @@ def _native_values(image: Slice, shape: tuple[int, int]) -> NDArray[np.int32]:
     return values.reshape(shape).astype(np.int64).astype(np.int32)
 
 
-def _decoded_values(dataset: Any, syntax: str) -> NDArray[np.int32]:
+def _decoded_values(image: Slice, shape: tuple[int, int]) -> NDArray[np.int32]:
+    dataset = image.dataset
+    syntax = dataset.file_meta.TransferSyntaxUID
     if syntax == RLELossless:
         return np.asarray(dataset.pixel_array).astype(np.int32)
     frame = next(generate_frames(dataset.PixelData, number_of_frames=1))
+    claimed = codestream_shape(frame)
+    if claimed not in (None, shape):
+        raise UnreadableFileError(f"{image.place} claims {claimed} pixels in its data and {shape} in its header")
     return np.asarray(_DECODERS[syntax](frame)).astype(np.int32)
 
 

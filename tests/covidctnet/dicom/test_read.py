@@ -110,7 +110,7 @@ def test_a_localizer_other_objects_and_junk_beside_are_passed_over() -> None:
     ("values", "error", "message"),
     [
         ({"ImageType": ["DERIVED", "SECONDARY", "MPR"]}, UnsuitableSeriesError, "20 slices: derived images"),
-        ({"NumberOfFrames": "20"}, UnsuitableSeriesError, "file 1 of 20 holds 20 frames"),
+        ({"NumberOfFrames": "20"}, UnsuitableSeriesError, "file 1 of 20 holds 20 frames without"),
         ({"Modality": "MR"}, NoStudyFoundError, "none of the 20 DICOM objects is a CT image"),
         ({"GantryDetectorTilt": "-12.5"}, GeometryError, r"tilted by 12\.5 degrees"),
         ({"ImageOrientationPatient": ["1", "0", "0", "0", "0.966", "-0.259"]}, GeometryError, r"tilted by 15\.0"),
