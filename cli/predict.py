@@ -33,6 +33,7 @@ def predict(
         return
     rows = [(name, f"{value:.3f}") for name, value in answer.probabilities.items()]
     out.print(table(f"{answer.label}, {answer.scanner}", ("class", "probability"), rows))
+    out.print(answer.series, markup=False, highlight=False)
     verdict = "positive" if answer.covid_positive else "negative"
     out.print(f"Covid-19 {verdict} at threshold {answer.covid_threshold:.3f}; bundle {answer.pair_id}")
     for warning in answer.warnings:

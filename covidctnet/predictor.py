@@ -32,6 +32,7 @@ class Answer:
         covid_positive: whether the Covid-19 probability reaches the bundle's threshold.
         covid_threshold: that threshold.
         scanner: as read from the header.
+        series: which series the answer is about, and why it was taken.
         warnings: reasons to trust the answer less, in words.
         pair_id, data_version, code_version, profile: which bundle answered.
     """
@@ -41,6 +42,7 @@ class Answer:
     covid_positive: bool
     covid_threshold: float
     scanner: str
+    series: str
     warnings: tuple[str, ...]
     pair_id: str
     data_version: str
@@ -126,6 +128,7 @@ class Predictor:
             covid_positive=bool(probabilities[COVID] >= bundle.calibration.threshold),
             covid_threshold=bundle.calibration.threshold,
             scanner=str(volume.scanner),
+            series=volume.series,
             warnings=warnings,
             pair_id=bundle.pair_id,
             data_version=bundle.data_version,

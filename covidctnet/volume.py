@@ -64,6 +64,7 @@ class Volume:
         spacing_mm: distance of voxel centres along (z, y, x) in mm.
         origin_mm: centre of voxel (0, 0, 0) in the DICOM patient system, as (x, y, z) in mm.
         scanner: what made it.
+        series: which series it is and why it was taken, in words.
         warnings: what the reader saw and let pass, in words for a radiologist.
     """
 
@@ -71,6 +72,7 @@ class Volume:
     spacing_mm: tuple[float, float, float]
     origin_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     scanner: Scanner = field(default_factory=Scanner)
+    series: str = ""
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

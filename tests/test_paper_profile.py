@@ -32,9 +32,7 @@ def test_one_epoch_on_the_real_series_and_phantoms_runs_to_its_report(shared_dat
     for number, (name, label) in enumerate(LABELS.items()):
         study = shared_data / "series" / f"{name}.zip"
         covidctnet("cohort", "add", cohort, study, "--label", label, "--patient", f"p{number}", "--site", "s1")
-    summary = json.loads(
-        covidctnet("train", cohort, "--output", output, "--profile", "paper", "--epochs", 1, "--json")
-    )
+    summary = json.loads(covidctnet("train", cohort, "--output", output, "--profile", "paper", "--epochs", 1, "--json"))
     assert summary["config_digest"] == load_profile("paper", epochs=1).digest
     assert "Three real patients prove nothing about accuracy" in " ".join(summary["notes"])
     assert "Three real patients prove nothing about accuracy" in (output / "report.html").read_text()

@@ -3,6 +3,8 @@
 import io
 import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,15 +12,22 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import MediaStorageDirectoryStorage
+from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from covidctnet.config import ReaderConfig
 from covidctnet.dicom.bounds import require_bounded_deflate
 from covidctnet.dicom.frames import split_frames
-from covidctnet.errors import NoStudyFoundError, UnreadableFileError
+from covidctnet.errors import NoStudyFoundError, StudyError, UnreadableFileError
 
 _LOG = logging.getLogger(__name__)
 _MAGIC = slice(128, 132)
+
+_USED = (
+    "SeriesInstanceUID", "StudyInstanceUID", "SeriesNumber", "ImageType", "ConvolutionKernel", "SliceThickness",
+    "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "GantryDetectorTilt", "RescaleSlope",
+    "RescaleIntercept", "PixelPaddingValue", "Manufacturer", "ManufacturerModelName", "KVP", "BodyPartExamined",
+    "PatientPosition", "PhotometricInterpretation", "HighBit", "LossyImageCompression",
+)  # fmt: skip
 
 Vector = NDArray[np.float64]
 
@@ -32,10 +41,12 @@ class Slice:
     """One CT image.
 
     Attributes:
+        index: place among all images of the input, from 0.
         place: "file 17 of 133", to name it without its file name.
         dataset: header and pixel data as they came.
     """
 
+    index: int
     place: str
     dataset: FileDataset
 
@@ -88,11 +99,18 @@ def find_ct_slices(files: list[bytes], config: ReaderConfig) -> list[Slice]:
         }:
             others += 1
         else:
-            _require_image(dataset, place, config)
-            images = split_frames(dataset, place, config)
+            with _malformed(place):
+                _require_image(dataset, place, config)
+                images = split_frames(dataset, place, config)
+                for image in images:
+                    _decode(image)
             slices += [
-                Slice(place=place if len(images) == 1 else f"frame {frame} of {place}", dataset=image)
-                for frame, image in enumerate(images, start=1)
+                Slice(
+                    index=len(slices) + frame,
+                    place=place if len(images) == 1 else f"frame {frame + 1} of {place}",
+                    dataset=image,
+                )
+                for frame, image in enumerate(images)
             ]
     _LOG.info("%d CT images, %d other DICOM objects, %d files that are not DICOM", len(slices), others, junk)
     if slices:
@@ -100,6 +118,22 @@ def find_ct_slices(files: list[bytes], config: ReaderConfig) -> list[Slice]:
     if others:
         raise NoStudyFoundError(f"none of the {others} DICOM objects is a CT image; hand in a CT series")
     raise NoStudyFoundError(f"none of the {junk} files is DICOM; hand in a CT series")
+
+
+@contextmanager
+def _malformed(place: str) -> Iterator[None]:
+    try:
+        yield
+    except StudyError:
+        raise
+    except Exception as error:  # noqa: BLE001 - pydicom raises whatever a malformed element leads to
+        raise UnreadableFileError(f"{place} is malformed ({type(error).__name__}); send it again") from None
+
+
+def _decode(image: FileDataset) -> None:
+    """Decode the elements that are used later: pydicom does it when one is first looked at."""
+    for keyword in _USED:
+        image.get(keyword)
 
 
 def _sop_class(dataset: FileDataset) -> str:
@@ -126,20 +160,41 @@ def _parse(data: bytes, place: str) -> FileDataset | None:
         return None
     if "TransferSyntaxUID" not in dataset.file_meta:
         raise UnreadableFileError(f"{place} does not say how its pixels are encoded (no transfer syntax)")
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not isinstance(syntax, UID) or not syntax.is_transfer_syntax:
+        raise UnreadableFileError(f"{place} is encoded in no way that DICOM knows; send it uncompressed")
     return dataset
 
 
 def _require_image(dataset: FileDataset, place: str, config: ReaderConfig) -> None:
-    rows, columns = dataset.get("Rows"), dataset.get("Columns")
-    if not rows or not columns or "PixelData" not in dataset:
+    if "Rows" not in dataset or "Columns" not in dataset or "PixelData" not in dataset:
         raise UnreadableFileError(f"{place} is cut off: it holds no whole image; send it again")
-    if max(int(rows), int(columns)) > config.max_rows:
-        raise UnreadableFileError(
-            f"{place} claims {rows} x {columns} pixels, more than {config.max_rows} (reader.max_rows)"
-        )
+    rows = _integer(dataset, "Rows", place, 1, config.max_rows)
+    columns = _integer(dataset, "Columns", place, 1, config.max_rows)
+    allocated = _integer(dataset, "BitsAllocated", place, 8, 32, default=16)
+    if allocated not in (8, 16, 32):
+        raise UnreadableFileError(f"{place} has BitsAllocated {allocated}; 8, 16 or 32 can be read")
+    _integer(dataset, "BitsStored", place, 1, allocated, default=allocated)
+    _integer(dataset, "PixelRepresentation", place, 0, 1, default=0)
+    _integer(dataset, "SamplesPerPixel", place, 1, 4, default=1)
+    if not isinstance(dataset.PixelData, bytes):
+        raise UnreadableFileError(f"{place} holds malformed pixel data; send it again")
     if not dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        wanted = int(rows) * int(columns) * int(dataset.get("BitsAllocated", 16)) // 8
+        wanted = rows * columns * allocated // 8
         if len(dataset.PixelData) < wanted:
             raise UnreadableFileError(
                 f"{place} is cut off: {len(dataset.PixelData)} of {wanted} bytes of pixels; send it again"
             )
+
+
+def _integer(dataset: FileDataset, keyword: str, place: str, low: int, high: int, *, default: int | None = None) -> int:
+    """An attribute that is a whole number in a range; the dataset holds it as such afterwards."""
+    stored = dataset.get(keyword)
+    try:
+        value = default if stored is None and default is not None else int(stored)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        raise UnreadableFileError(f"{place} has a malformed {keyword}; send it again") from None
+    if not low <= value <= high:
+        raise UnreadableFileError(f"{place} has {keyword} {value}, which is not between {low} and {high}")
+    dataset.add_new(keyword, "US", value)
+    return value

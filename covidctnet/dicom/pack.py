@@ -52,7 +52,7 @@ def pack_series(source: Path | bytes, output: Path, *, patient: str, config: Rea
     Raises:
         StudyError: the reader refuses the study.
     """
-    slices, _ = choose_series(find_ct_slices(read_files(source, config), config), config)
+    slices = choose_series(find_ct_slices(read_files(source, config), config), config).slices
     order = find_geometry(slices, config).order
     digest = hashlib.sha256(patient.encode())
     for index in order:

@@ -110,12 +110,9 @@ def _stored_values(image: Slice) -> NDArray[np.int32]:
 
 def _native_values(image: Slice, shape: tuple[int, int]) -> NDArray[np.int32]:
     dataset = image.dataset
-    bits = int(dataset.get("BitsAllocated", 16))
-    if bits not in (8, 16, 32):
-        raise UnreadableFileError(f"{image.place} allocates {bits} bits a pixel; 8, 16 or 32 can be read")
     order = ">" if dataset.file_meta.TransferSyntaxUID == ExplicitVRBigEndian else "<"
     data: bytes = dataset.PixelData
-    values = np.frombuffer(data, f"{order}u{bits // 8}", count=shape[0] * shape[1])
+    values = np.frombuffer(data, f"{order}u{int(dataset.BitsAllocated) // 8}", count=shape[0] * shape[1])
     return values.reshape(shape).astype(np.int64).astype(np.int32)
 
 

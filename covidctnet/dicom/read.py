@@ -23,9 +23,9 @@ def read_study(source: Path | bytes, config: ReaderConfig) -> Volume:
     Raises:
         StudyError: one of its kinds, with the reason.
     """
-    slices, warnings = choose_series(find_ct_slices(read_files(source, config), config), config)
-    geometry = find_geometry(slices, config)
-    ordered = [slices[index] for index in geometry.order]
+    choice = choose_series(find_ct_slices(read_files(source, config), config), config)
+    geometry = find_geometry(choice.slices, config)
+    ordered = [choice.slices[index] for index in geometry.order]
     hu = decode_series(ordered)
     if geometry.flip[0]:
         hu = hu[:, ::-1, :]
@@ -36,7 +36,8 @@ def read_study(source: Path | bytes, config: ReaderConfig) -> Volume:
         spacing_mm=geometry.spacing_mm,
         origin_mm=geometry.origin_mm,
         scanner=describe_scanner(ordered[0]),
-        warnings=warnings,
+        series=choice.reason,
+        warnings=choice.warnings,
     )
 
 

@@ -1,14 +1,15 @@
 """Choose the diagnostic axial series of a study, by explicit rules, and say why."""
 
-import logging
+import re
 from collections import defaultdict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+import numpy as np
 
 from covidctnet.config import ReaderConfig
-from covidctnet.dicom.headers import Slice
+from covidctnet.dicom.headers import Slice, Vector
 from covidctnet.errors import UnsuitableSeriesError
-
-_LOG = logging.getLogger(__name__)
 
 _NOT_DIAGNOSTIC = {
     "LOCALIZER": "localizer",
@@ -18,15 +19,46 @@ _NOT_DIAGNOSTIC = {
     "MIP": "projections",
     "PROJECTION IMAGE": "projections",
     "SCREEN SAVE": "screen shots",
+    "SECONDARY": "secondary capture",
 }
 """Values of ImageType (DICOM PS3.3 C.8.2.1.1.1) that mark images that are no original axial slices."""
 
+_SHARP_KERNEL = re.compile(
+    r"^(B[A-Z]?[5-9]\d|[HT][A-Z]?[5-9]\d|D[5-9]\d|I[5-9]\d|LUNG|BONE|EDGE|ULTRA|CHST|FC[3-8]\d|Y[A-Z]|L$|[DE]$|F[6-9]\d)",
+    re.IGNORECASE,
+)
+"""Kernels for lung or bone by the names of Siemens, GE, Toshiba, Philips and Neusoft: sharp, and noisy."""
 
-def choose_series(slices: list[Slice], config: ReaderConfig) -> tuple[list[Slice], tuple[str, ...]]:
-    """The original axial series with the most slices; of equal ones, that with the thinner slices.
+_UID = re.compile(r"[0-9a-f.-]{16,64}", re.IGNORECASE)
+_SAME_DIRECTION = 0.02
 
-    Returns:
-        Its slices, in no particular order, and warnings for the answer.
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """The series that an answer is about.
+
+    Attributes:
+        slices: its images, in no particular order.
+        reason: what it is, what else was there, and by which rule it was taken.
+        warnings: what a reader of the answer should know of the choice.
+    """
+
+    slices: list[Slice]
+    reason: str
+    warnings: tuple[str, ...] = ()
+
+
+_RULES: tuple[tuple[str, Callable[[list[Slice]], float]], ...] = (
+    ("it has the most slices", lambda series: -len(series)),
+    ("its slices are thinner", lambda series: series[0].number("SliceThickness") or 99.0),
+    ("its kernel is softer", lambda series: float(is_sharp(series[0].text("ConvolutionKernel")))),
+    ("it came first", lambda series: series[0].index),
+)
+"""In the order in which they decide between original axial series: the smaller value is taken."""
+
+
+def choose_series(slices: list[Slice], config: ReaderConfig) -> Choice:
+    """The original axial series with the most slices; of equal ones the thinner, then the softer kernel.
 
     Raises:
         UnsuitableSeriesError: no series remains; the message tells why each was passed over.
@@ -38,42 +70,62 @@ def choose_series(slices: list[Slice], config: ReaderConfig) -> tuple[list[Slice
             refused.append(f"{len(series)} slices: {reason}")
         else:
             candidates.append(series)
-    for reason in refused:
-        _LOG.info("series passed over, %s", reason)
     if not candidates:
         raise UnsuitableSeriesError("no series can be used: " + "; ".join(refused))
-    candidates.sort(key=lambda series: (-len(series), series[0].number("SliceThickness") or 99.0, series[0].place))
-    chosen = candidates[0]
-    if len(candidates) == 1:
-        return chosen, ()
-    counts = ", ".join(str(len(series)) for series in candidates)
-    return chosen, (f"{len(candidates)} axial series, of {counts} slices: the one with most slices was used",)
+    candidates.sort(key=lambda series: [rule(series) for _, rule in _RULES])
+    chosen, *others = candidates
+    parts = [f"axial series of {describe(chosen)}"]
+    if others:
+        decided = next(words for words, rule in _RULES if rule(chosen) != rule(others[0]))
+        parts.append(f"taken from {len(candidates)} because {decided}; others: {', '.join(map(describe, others))}")
+    if refused:
+        parts.append("passed over " + "; ".join(refused))
+    reason = "; ".join(parts)
+    return Choice(slices=chosen, reason=reason, warnings=(reason,) if others else ())
+
+
+def describe(series: list[Slice]) -> str:
+    """A series in a few words: "133 slices of 2 mm, kernel D40s"."""
+    thickness, kernel = series[0].number("SliceThickness"), series[0].text("ConvolutionKernel")
+    size = f"{len(series)} slices" + (f" of {thickness:g} mm" if thickness else "")
+    return f"{size}, kernel {kernel}" if kernel else size
+
+
+def is_sharp(kernel: str) -> bool:
+    """Whether a kernel's name is one for lung or bone."""
+    return bool(_SHARP_KERNEL.match(kernel.strip()))
 
 
 def group_series(slices: list[Slice]) -> list[list[Slice]]:
-    """Slices by series; where SeriesInstanceUID is empty, by what sets two series apart.
+    """Slices by series; where SeriesInstanceUID is empty or no identifier, by what sets two series apart.
 
-    Localizers and images of another orientation inside one series are groups of their own.
+    Localizers and images of another orientation inside one series are groups of their own. The number of the
+    acquisition is not looked at: a chest may be scanned in two breaths, and half of it would be lost.
     """
     groups: dict[Hashable, list[Slice]] = defaultdict(list)
+    directions: list[Vector] = []
     for image in slices:
-        groups[_series_key(image)].append(image)
+        groups[_series_key(image), _mark(image), _direction(image, directions)].append(image)
     return list(groups.values())
 
 
 def _series_key(image: Slice) -> Hashable:
-    orientation = image.vector("ImageOrientationPatient", 6)
-    direction = () if orientation is None else tuple(orientation.round(2))
-    kind = _mark(image)
     uid = image.text("SeriesInstanceUID")
-    if uid:
-        return uid, kind, direction
-    apart = ("StudyInstanceUID", "SeriesNumber", "AcquisitionNumber", "ConvolutionKernel", "Rows", "Columns")
-    return (
-        tuple(image.text(keyword) for keyword in (*apart, "SliceThickness", "PixelSpacing")),
-        kind,
-        direction,
-    )
+    if _UID.fullmatch(uid):
+        return uid
+    apart = ("StudyInstanceUID", "SeriesNumber", "ConvolutionKernel", "Rows", "Columns", "SliceThickness")
+    return (uid, *(image.text(keyword) for keyword in apart), image.text("PixelSpacing"))
+
+
+def _direction(image: Slice, known: list[Vector]) -> int:
+    orientation = image.vector("ImageOrientationPatient", 6)
+    if orientation is None:
+        return -1
+    for number, other in enumerate(known):
+        if np.abs(orientation - other).max() < _SAME_DIRECTION:
+            return number
+    known.append(orientation)
+    return len(known) - 1
 
 
 def _mark(image: Slice) -> str:

@@ -77,4 +77,3 @@ def test_frames_without_positions_are_refused() -> None:
     del whole.PerFrameFunctionalGroupsSequence
     with pytest.raises(StudyError, match="holds 20 frames without their positions"):
         read_volume(as_bytes(whole))
-
