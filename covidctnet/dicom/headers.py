@@ -86,7 +86,8 @@ def find_ct_slices(files: list[bytes], config: ReaderConfig) -> list[Slice]:
         UnreadableFileError: a DICOM file is cut off or malformed: a slice would be missing.
         UnsuitableSeriesError: a file holds several frames without their positions.
     """
-    slices, junk, others = [], 0, 0
+    slices: list[Slice] = []
+    junk, others = 0, 0
     for number, data in enumerate(files, start=1):
         place = f"file {number} of {len(files)}"
         require_bounded_deflate(data, config.max_file_bytes, place)
@@ -191,7 +192,7 @@ def _integer(dataset: FileDataset, keyword: str, place: str, low: int, high: int
     """An attribute that is a whole number in a range; the dataset holds it as such afterwards."""
     stored = dataset.get(keyword)
     try:
-        value = default if stored is None and default is not None else int(stored)  # type: ignore[arg-type]
+        value = default if stored is None and default is not None else int(stored)
     except (TypeError, ValueError, OverflowError):
         raise UnreadableFileError(f"{place} has a malformed {keyword}; send it again") from None
     if not low <= value <= high:
