@@ -22,6 +22,9 @@ _STRICT = ConfigDict(extra="forbid")
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Millimetres = Annotated[float, Field(gt=0.0, le=50.0)]
+Degrees = Annotated[float, Field(ge=0.0, le=30.0)]
+Extent = Annotated[float, Field(ge=0.0, le=1000.0)]
+Hounsfield = Annotated[float, Field(ge=-1024.0, le=4000.0)]
 Side = Annotated[int, Field(ge=16, le=1024)]
 Signed = Annotated[float, Field(ge=-1.0, le=1.0)]
 Rate = Annotated[float, Field(gt=0.0, le=1.0)]
@@ -29,17 +32,32 @@ Rate = Annotated[float, Field(gt=0.0, le=1.0)]
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class ReaderConfig:
-    """What the reader accepts as a diagnostic axial chest CT."""
+    """What the reader accepts as a diagnostic axial chest CT: `min_` and `max_` refuse, `warn_` warns.
+
+    `max_uneven_spacing` and `max_gap` are shares of the slice spacing; a lung that fills more than
+    `warn_cut_lung` of its largest area in the first or last slice was cut off by the scan's range.
+    """
 
     min_slices: Count = 12
     max_slices: Count = 3000
     max_slice_spacing_mm: Millimetres = 12.0
-    max_tilt_degrees: Annotated[float, Field(ge=0.0, le=30.0)] = 1.0
+    max_tilt_degrees: Degrees = 1.0
+    max_turn_degrees: Degrees = 5.0
     max_uneven_spacing: Fraction = 0.1
-    min_extent_z_mm: Annotated[float, Field(ge=0.0, le=1000.0)] = 120.0
-    min_field_of_view_mm: Annotated[float, Field(ge=0.0, le=1000.0)] = 220.0
+    max_gap: Annotated[float, Field(gt=1.0, le=2.0)] = 1.5
+    min_extent_z_mm: Extent = 120.0
+    min_field_of_view_mm: Extent = 220.0
     min_lung_fraction: Fraction = 0.03
+    min_soft_tissue_fraction: Fraction = 0.05
+    min_bone_hu: Hounsfield = 150.0
+    max_air_hu: Hounsfield = -800.0
+    warn_slices: Count = 40
+    warn_slice_spacing_mm: Millimetres = 5.0
+    warn_extent_z_mm: Extent = 500.0
+    warn_cut_lung: Fraction = 0.25
     max_rows: Annotated[int, Field(ge=64, le=4096)] = 2048
+    max_voxels: Annotated[int, Field(ge=1_000_000, le=2**32)] = 2**30
+    max_files: Count = 50_000
     max_file_bytes: Annotated[int, Field(ge=1_000_000, le=16_000_000_000)] = 2_000_000_000
     max_bytes: Annotated[int, Field(ge=1_000_000, le=64_000_000_000)] = 4_000_000_000
 

@@ -3,15 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from covidctnet.config import ReaderConfig
 from covidctnet.errors import ImplausibleImageError
 from covidctnet.lungs import segment_aerated
-from covidctnet.volume import Volume
+from covidctnet.volume import HUArray, Volume
 
 _COARSE_MM = 4.0
-_THICK_MM = 5.0
-_FEW_SLICES = 40
 
 
 def check_chest(volume: Volume, config: ReaderConfig) -> Volume:
@@ -34,43 +33,43 @@ def check_chest(volume: Volume, config: ReaderConfig) -> Volume:
     coarse = volume.hu[:: steps[0], :: steps[1], :: steps[2]]
     if not np.isfinite(coarse).all():
         raise ImplausibleImageError("the volume holds values that are not numbers")
-    _check_hounsfield_units(coarse)
-    share = lung_share(coarse)
+    _check_hounsfield_units(coarse, config)
+    areas = segment_aerated(coarse).sum(axis=(1, 2))
+    share = float(areas.sum() / max(1, areas.sum() + np.count_nonzero(coarse > -500)))
     if share < config.min_lung_fraction:
         raise ImplausibleImageError(
             f"lung fills {100 * share:.1f} % of the body, less than {100 * config.min_lung_fraction:g} %: not a chest"
         )
-    return replace(volume, warnings=(*volume.warnings, *_doubts(volume)))
+    return replace(volume, warnings=(*volume.warnings, *_doubts(volume, areas, config)))
 
 
-def lung_share(hu: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> float:
-    """Share of aerated lung in the body, 0 to 1; Hounsfield units, axes (z, y, x)."""
-    lung = int(segment_aerated(hu).sum())
-    tissue = int((hu > -500).sum())
-    return lung / max(1, lung + tissue)
-
-
-def _check_hounsfield_units(hu: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+def _check_hounsfield_units(hu: HUArray, config: ReaderConfig) -> None:
     low, high = float(np.percentile(hu, 1)), float(np.percentile(hu, 99.9))
-    if low > -800:
+    if low > config.max_air_hu:
         raise ImplausibleImageError(
             f"there is no air: 99 % of the values are above {low:.0f}; are these Hounsfield units?"
         )
     soft = float(np.mean((hu > -150) & (hu < 250)))
-    if soft < 0.05:
+    if soft < config.min_soft_tissue_fraction:
         raise ImplausibleImageError(
             f"only {100 * soft:.1f} % of the values are those of soft tissue, -150..250 HU; are these Hounsfield units?"
         )
-    if high < 150:
+    if high < config.min_bone_hu:
         raise ImplausibleImageError(
             f"there is no bone: the highest values are {high:.0f} HU; are these Hounsfield units?"
         )
 
 
-def _doubts(volume: Volume) -> list[str]:
+def _doubts(volume: Volume, areas: NDArray[np.int64], config: ReaderConfig) -> list[str]:
     doubts = []
-    if volume.spacing_mm[0] > _THICK_MM:
+    if volume.spacing_mm[0] > config.warn_slice_spacing_mm:
         doubts.append(f"slices are {volume.spacing_mm[0]:.1f} mm apart: small lesions may lie between them")
-    if volume.hu.shape[0] < _FEW_SLICES:
+    if volume.hu.shape[0] < config.warn_slices:
         doubts.append(f"only {volume.hu.shape[0]} slices")
+    if volume.extent_mm[0] > config.warn_extent_z_mm:
+        doubts.append(f"the scan covers {volume.extent_mm[0]:.0f} mm from feet to head: more than a chest")
+    for end, area in (("lowest", areas[0]), ("highest", areas[-1])):
+        if area > config.warn_cut_lung * areas.max():
+            share = 100 * area / areas.max()
+            doubts.append(f"the lungs are cut off: {share:.0f} % of their largest area is in the {end} slice")
     return doubts

@@ -40,7 +40,7 @@ def find_geometry(slices: list[Slice], config: ReaderConfig) -> Geometry:
         GeometryError: positions or orientation are missing, the series is tilted or oblique, sizes are
             mixed, or slices are doubled, missing or unevenly spaced.
     """
-    _require_one_size(slices)
+    _require_one_size(slices, config)
     row, column = _directions(slices)
     _refuse_tilt(slices, row, column, config)
     positions = np.array([_position(image) for image in slices])
@@ -67,11 +67,16 @@ def find_geometry(slices: list[Slice], config: ReaderConfig) -> Geometry:
     )
 
 
-def _require_one_size(slices: list[Slice]) -> None:
+def _require_one_size(slices: list[Slice], config: ReaderConfig) -> None:
     for keyword in ("Rows", "Columns", "PixelSpacing"):
         values = {image.text(keyword) for image in slices}
         if len(values) > 1:
             raise GeometryError(f"slices of one series differ in {keyword}: {' and '.join(sorted(values)[:2])}")
+    size = len(slices), int(slices[0].dataset.Rows), int(slices[0].dataset.Columns)
+    if size[0] * size[1] * size[2] > config.max_voxels:
+        raise GeometryError(
+            f"{' x '.join(map(str, size))} voxels are more than {config.max_voxels} (reader.max_voxels)"
+        )
 
 
 def _directions(slices: list[Slice]) -> tuple[Vector, Vector]:
@@ -98,7 +103,7 @@ def _refuse_tilt(slices: list[Slice], row: Vector, column: Vector, config: Reade
             f"the gantry was tilted by {tilt:.1f} degrees, more than {config.max_tilt_degrees:g}; scan without tilt"
         )
     turn = float(np.degrees(np.arccos(np.clip(abs(row[0]), 0, 1))))
-    if turn > max(config.max_tilt_degrees, 5.0):
+    if turn > config.max_turn_degrees:
         raise GeometryError(f"the image rows are turned by {turn:.1f} degrees from the patient's right-left axis")
 
 
@@ -116,7 +121,7 @@ def _slice_spacing(steps: Vector, config: ReaderConfig) -> float:
         raise GeometryError(f"{doubled} slices lie at the position of another; send one series without duplicates")
     if spacing > config.max_slice_spacing_mm:
         raise GeometryError(f"slices are {spacing:.1f} mm apart, more than {config.max_slice_spacing_mm:g} mm")
-    if steps.max() > 1.5 * spacing:
+    if steps.max() > config.max_gap * spacing:
         raise GeometryError(f"slices are missing: a gap of {steps.max():.1f} mm where the spacing is {spacing:.1f} mm")
     worst = float(np.abs(steps - spacing).max())
     if worst > config.max_uneven_spacing * spacing:

@@ -25,8 +25,8 @@ _MAGIC = slice(128, 132)
 _USED = (
     "SeriesInstanceUID", "StudyInstanceUID", "SeriesNumber", "ImageType", "ConvolutionKernel", "SliceThickness",
     "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "GantryDetectorTilt", "RescaleSlope",
-    "RescaleIntercept", "PixelPaddingValue", "Manufacturer", "ManufacturerModelName", "KVP", "BodyPartExamined",
-    "PatientPosition", "PhotometricInterpretation", "HighBit", "LossyImageCompression",
+    "RescaleIntercept", "RescaleType", "PixelPaddingValue", "Manufacturer", "ManufacturerModelName", "KVP",
+    "BodyPartExamined", "PatientPosition", "PhotometricInterpretation", "HighBit", "LossyImageCompression",
 )  # fmt: skip
 
 Vector = NDArray[np.float64]
@@ -94,31 +94,35 @@ def find_ct_slices(files: list[bytes], config: ReaderConfig) -> list[Slice]:
         dataset = _parse(data, place)
         if dataset is None:
             junk += 1
-        elif _sop_class(dataset) == MediaStorageDirectoryStorage or str(dataset.get("Modality", "")) not in {
-            "CT",
-            "",
-        }:
-            others += 1
-        else:
-            with _malformed(place):
-                _require_image(dataset, place, config)
-                images = split_frames(dataset, place, config)
-                for image in images:
-                    _decode(image)
-            slices += [
-                Slice(
-                    index=len(slices) + frame,
-                    place=place if len(images) == 1 else f"frame {frame + 1} of {place}",
-                    dataset=image,
-                )
-                for frame, image in enumerate(images)
-            ]
+            continue
+        with _malformed(place):
+            images = _images(dataset, place, config)
+        others += not images
+        slices += [
+            Slice(
+                index=len(slices) + frame,
+                place=place if len(images) == 1 else f"frame {frame + 1} of {place}",
+                dataset=image,
+            )
+            for frame, image in enumerate(images)
+        ]
     _LOG.info("%d CT images, %d other DICOM objects, %d files that are not DICOM", len(slices), others, junk)
     if slices:
         return slices
     if others:
         raise NoStudyFoundError(f"none of the {others} DICOM objects is a CT image; hand in a CT series")
     raise NoStudyFoundError(f"none of the {junk} files is DICOM; hand in a CT series")
+
+
+def _images(dataset: FileDataset, place: str, config: ReaderConfig) -> list[FileDataset]:
+    """The CT images of a DICOM object; none where it is something else."""
+    if _sop_class(dataset) == MediaStorageDirectoryStorage or str(dataset.get("Modality", "")) not in {"CT", ""}:
+        return []
+    _require_image(dataset, place, config)
+    images = split_frames(dataset, place, config)
+    for image in images:
+        _decode(image)
+    return images
 
 
 @contextmanager

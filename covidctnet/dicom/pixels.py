@@ -1,6 +1,7 @@
 """Pixel data to Hounsfield units."""
 
 import os
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -32,6 +33,9 @@ from covidctnet.volume import HUArray
 
 AIR_HU = -1000.0
 LOWEST_HU = -1024.0
+
+_HOUNSFIELD = {"", "HU", "US"}
+"""Values of RescaleType that stand for Hounsfield units in a CT image; US is "unspecified" (PS3.3 C.11.1.1.2)."""
 
 _NATIVE = {
     ImplicitVRLittleEndian,
@@ -76,6 +80,11 @@ def decode_slice(image: Slice) -> HUArray:
     """
     raw = _stored_values(image)
     slope, intercept = image.number("RescaleSlope"), image.number("RescaleIntercept")
+    unit = image.text("RescaleType").upper()
+    if unit not in _HOUNSFIELD:
+        # Free text is not repeated: it might be about the patient.
+        named = unit if re.fullmatch(r"[A-Z_]{1,8}", unit) else "another quantity"
+        raise UnreadableFileError(f"{image.place} holds {named} by its RescaleType, not Hounsfield units")
     if slope is None or intercept is None or slope == 0:
         raise UnreadableFileError(f"{image.place} has no rescale slope and intercept: its Hounsfield units are unknown")
     hu = raw.astype(np.float32) * np.float32(slope) + np.float32(intercept)
@@ -91,7 +100,9 @@ def _stored_values(image: Slice) -> NDArray[np.int32]:
     dataset = image.dataset
     syntax = dataset.file_meta.TransferSyntaxUID
     shape = int(dataset.Rows), int(dataset.Columns)
-    if dataset.get("SamplesPerPixel", 1) != 1:
+    # MONOCHROME1 only asks viewers to draw inverted: its values are Hounsfield units all the same.
+    colour = image.text("PhotometricInterpretation") not in {"", "MONOCHROME1", "MONOCHROME2"}
+    if colour or dataset.get("SamplesPerPixel", 1) != 1:
         raise UnreadableFileError(f"{image.place} is a colour image, not a CT slice")
     try:
         values = _native_values(image, shape) if syntax in _NATIVE else _decoded_values(image, shape)

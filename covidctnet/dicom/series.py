@@ -81,7 +81,10 @@ def choose_series(slices: list[Slice], config: ReaderConfig) -> Choice:
     if refused:
         parts.append("passed over " + "; ".join(refused))
     reason = "; ".join(parts)
-    return Choice(slices=chosen, reason=reason, warnings=(reason,) if others else ())
+    warnings = [reason] if others else []
+    if any(image.text("LossyImageCompression") == "01" for image in chosen):
+        warnings.append("the images were compressed with loss: fine structures may be gone")
+    return Choice(slices=chosen, reason=reason, warnings=tuple(warnings))
 
 
 def describe(series: list[Slice]) -> str:
@@ -136,6 +139,6 @@ def _why_not(series: list[Slice], config: ReaderConfig) -> str:
     mark = _mark(series[0])
     if mark:
         return mark
-    if not config.min_slices <= len(series) <= config.max_slices:
-        return f"fewer than {config.min_slices} or more than {config.max_slices} slices"
-    return ""
+    if len(series) < config.min_slices:
+        return f"fewer than {config.min_slices}"
+    return f"more than {config.max_slices}" if len(series) > config.max_slices else ""

@@ -16,18 +16,26 @@ def read_files(source: Path | bytes, config: ReaderConfig) -> list[bytes]:
 
     Args:
         source: folder (searched through), zip, single file, or the bytes of a zip or file.
-        config: `max_bytes` bounds what is read, whatever a zip claims.
+        config: `max_bytes` and `max_files` bound what is read, whatever a zip claims.
 
     Raises:
         NoStudyFoundError: nothing is there, or it holds no file.
-        UnreadableFileError: a zip is damaged or encrypted, or there is more than `max_bytes`.
+        UnreadableFileError: a zip is damaged or encrypted, a file cannot be read, or there is more than
+            `max_bytes` or `max_files`.
     """
-    files, total = [], 0
-    for data in _iterate(source, config.max_bytes):
-        total += len(data)
-        if total > config.max_bytes:
-            raise _too_much(config.max_bytes)
-        files.append(data)
+    files: list[bytes] = []
+    total = 0
+    try:
+        for data in _iterate(source, config.max_bytes):
+            total += len(data)
+            if total > config.max_bytes:
+                raise _too_much(config.max_bytes)
+            if len(files) == config.max_files:
+                raise UnreadableFileError(f"there are more than {config.max_files} files (reader.max_files)")
+            files.append(data)
+    except OSError as error:
+        place = f"file {len(files) + 1}"
+        raise UnreadableFileError(f"{place} cannot be read ({type(error).__name__}); check its permissions") from None
     if not files:
         raise NoStudyFoundError("the input is empty: it holds no file; hand in a CT series")
     return files

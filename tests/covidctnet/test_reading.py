@@ -6,7 +6,13 @@ import pytest
 from covidctnet.config import ReaderConfig
 from covidctnet.dicom.headers import find_ct_slices
 from covidctnet.dicom.pixels import decode_slice
-from covidctnet.errors import CovidCTNetError, GeometryError, ImplausibleImageError, UnreadableFileError
+from covidctnet.errors import (
+    CovidCTNetError,
+    GeometryError,
+    ImplausibleImageError,
+    UnreadableFileError,
+    UnsuitableSeriesError,
+)
 from covidctnet.reading import read_volume
 
 HEADERS = "headers"
@@ -66,26 +72,50 @@ def test_every_lossless_transfer_syntax_decodes_to_the_same_image(shared_data: P
         assert np.abs(decode(files["1.2.840.10008." + syntax]) - reference).mean() < limit
 
 
-@pytest.mark.parametrize(("syntax", "name"), [("53", "Process 6 and 8"), ("55", "Process 10 and 12")])
-def test_syntaxes_that_cannot_be_decoded_are_named(shared_data: Path, syntax: str, name: str) -> None:
-    (path,) = (shared_data / SYNTAXES).glob(f"*1.2.4.{syntax}.dcm")
-    with pytest.raises(UnreadableFileError, match=f"{name}.*cannot be decoded; send it uncompressed"):
-        decode(path)
+FEW, DERIVED, CAPTURE = "1 slices: fewer than 12", "1 slices: derived images", "1 slices: secondary capture"
+"""Why a single image is no series, by what its ImageType says."""
+
+GE = f"{SYNTAXES}/CTImage.dcm_{{}}TransferSyntax_1.2.840.10008.1.2{{}}.dcm"
+OUTCOMES: dict[str, tuple[tuple[int, int] | str, str]] = {
+    GE.format("LittleEndianImplicit", ""): ((512, 512), FEW),
+    GE.format("LittleEndianExplicit", ".1"): ((512, 512), FEW),
+    GE.format("DeflatedExplicitVRLittleEndian", ".1.99"): ((512, 512), FEW),
+    GE.format("BigEndianExplicit", ".2"): ((512, 512), FEW),
+    GE.format("RLELossless", ".5"): ((512, 512), FEW),
+    GE.format("JPEGProcess1", ".4.50"): ((512, 512), DERIVED),
+    GE.format("JPEGProcess2_4", ".4.51"): ((512, 512), DERIVED),
+    GE.format("JPEGProcess6_8", ".4.53"): ("Process 6 and 8.*cannot be decoded; send it uncompressed", DERIVED),
+    GE.format("JPEGProcess10_12", ".4.55"): ("Process 10 and 12.*cannot be decoded; send it uncompressed", DERIVED),
+    GE.format("JPEGProcess14", ".4.57"): ((512, 512), FEW),
+    GE.format("JPEGProcess14SV1", ".4.70"): ((512, 512), FEW),
+    GE.format("JPEGLSLossless", ".4.80"): ((512, 512), FEW),
+    GE.format("JPEGLSLossy", ".4.81"): ((512, 512), DERIVED),
+    GE.format("JPEG2000LosslessOnly", ".4.90"): ((512, 512), FEW),
+    GE.format("JPEG2000", ".4.91"): ((512, 512), DERIVED),
+    f"{HEADERS}/ge_optimaCT520_GH1308.dcm": ((512, 512), FEW),
+    f"{HEADERS}/ge_rhapsode_CT_small.dcm": ((128, 128), FEW),
+    f"{HEADERS}/hitachi_supria_j2k_head.dcm": ((512, 512), FEW),
+    f"{HEADERS}/neusoft_neuviz16_GH1728.dcm": ((568, 652), DERIVED),
+    f"{HEADERS}/philips_ingenuity_tilt.dcm": ((512, 512), FEW),
+    f"{HEADERS}/toshiba_xpressgx_CT2_UNC.dcm": ((512, 512), CAPTURE),
+}
+"""Each single image: its shape or why it does not decode, and why it alone is no series."""
 
 
-@pytest.mark.parametrize(
-    ("name", "shape"),
-    [
-        ("ge_optimaCT520_GH1308.dcm", (512, 512)),
-        ("ge_rhapsode_CT_small.dcm", (128, 128)),
-        ("hitachi_supria_j2k_head.dcm", (512, 512)),
-        ("neusoft_neuviz16_GH1728.dcm", (568, 652)),
-        ("philips_ingenuity_tilt.dcm", (512, 512)),
-        ("toshiba_xpressgx_CT2_UNC.dcm", (512, 512)),
-    ],
-)
-def test_images_of_every_brand_decode_to_hounsfield_units(shared_data: Path, name: str, shape: tuple[int, int]) -> None:
-    hu = decode(shared_data / HEADERS / name)
-    assert hu.shape == shape
-    assert -1024 <= hu.min() < -850
-    assert 700 < hu.max() < 4000
+def test_no_image_is_left_out(shared_data: Path) -> None:
+    assert {str(path.relative_to(shared_data)) for path in (shared_data / HEADERS).rglob("*.dcm")} == set(OUTCOMES)
+
+
+@pytest.mark.parametrize("name", OUTCOMES)
+def test_every_image_decodes_to_hounsfield_units_or_says_why_not(shared_data: Path, name: str) -> None:
+    outcome, reason = OUTCOMES[name]
+    if isinstance(outcome, str):
+        with pytest.raises(UnreadableFileError, match=outcome):
+            decode(shared_data / name)
+    else:
+        hu = decode(shared_data / name)
+        assert hu.shape == outcome
+        assert -1024 <= hu.min() < -850
+        assert 700 < hu.max() < 4000
+    with pytest.raises(UnsuitableSeriesError, match=reason):
+        read_volume(shared_data / name)
