@@ -140,6 +140,15 @@ class ClassifierConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class BurdenConfig:
+    """Infection burden: lung whose residual is above `threshold`, and the marked areas that an answer lists."""
+
+    threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.08
+    smallest_focus_ml: Annotated[float, Field(ge=0.0, le=1000.0)] = 1.0
+    listed_foci: Annotated[int, Field(ge=0, le=100)] = 5
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class SplitConfig:
     """Shares of patients. `denoiser` is a share of the Controls, who are in no other split."""
 
@@ -182,6 +191,7 @@ class Config:
     denoiser: DenoiserConfig = field(default_factory=DenoiserConfig)
     residual: ResidualConfig = field(default_factory=ResidualConfig)
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
+    burden: BurdenConfig = field(default_factory=BurdenConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def to_json(self) -> str:

@@ -1,5 +1,6 @@
 """A CT series as an array in patient space, and the scanner that made it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -88,3 +89,11 @@ class Volume:
         """Size of the scanned box along (z, y, x) in mm."""
         depth, height, width = (n * step for n, step in zip(self.hu.shape, self.spacing_mm, strict=True))
         return depth, height, width
+
+    def position_mm(self, voxel: Sequence[int]) -> tuple[float, float, float]:
+        """Where a voxel (z, y, x) lies in the DICOM patient system, as (x, y, z) in mm."""
+        x, y, z = (
+            origin + index * step
+            for origin, index, step in zip(self.origin_mm, reversed(voxel), reversed(self.spacing_mm), strict=True)
+        )
+        return x, y, z
