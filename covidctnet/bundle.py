@@ -52,13 +52,11 @@ class Reference:
 
     Attributes:
         scanners: names of the scanners of the training patients.
-        mean_intensity: lowest and highest mean of a training study's preprocessed slices, 0 to 1.
-        residual_energy: lowest and highest mean absolute residual of a training study.
+        ranges: lowest and highest value of each of `distribution.study_statistics` in a training study.
     """
 
     scanners: tuple[str, ...]
-    mean_intensity: tuple[float, float]
-    residual_energy: tuple[float, float]
+    ranges: Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +112,7 @@ def load_bundle(folder: Path) -> Bundle:
         calibration=Calibration(**_read_json(folder / "calibration.json")),
         reference=Reference(
             scanners=tuple(reference["scanners"]),
-            mean_intensity=tuple(reference["mean_intensity"]),
-            residual_energy=tuple(reference["residual_energy"]),
+            ranges={name: (low, high) for name, (low, high) in reference["ranges"].items()},
         ),
     )
 

@@ -149,6 +149,13 @@ class BurdenConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class AnswerConfig:
+    """When no class is answered: above so many widths of the training range outside of it (`distribution`)."""
+
+    max_out_of_distribution: Annotated[float, Field(ge=0.0, le=1e6)] = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class SplitConfig:
     """Shares of patients. `denoiser` is a share of the Controls, who are in no other split."""
 
@@ -192,6 +199,7 @@ class Config:
     residual: ResidualConfig = field(default_factory=ResidualConfig)
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     burden: BurdenConfig = field(default_factory=BurdenConfig)
+    answer: AnswerConfig = field(default_factory=AnswerConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def to_json(self) -> str:

@@ -10,14 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covidctnet.bundle import Bundle, load_bundle
+from covidctnet.burden import Burden, measure_burden
+from covidctnet.config import AnswerConfig
+from covidctnet.distribution import describe_outliers, out_of_distribution, study_statistics
 from covidctnet.evaluation.calibration import apply_temperature
 from covidctnet.labels import COVID, LABELS
 from covidctnet.preprocess import preprocess
-from covidctnet.residual import denoise, stack_residual
+from covidctnet.residual import denoise, residual, stack_residual
 from covidctnet.volume import UnitArray, Volume
 
 Classify = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Residual stacks float32 (batch, z, y, x, 1) -> uncalibrated probabilities float32 (batch, 3)."""
+
+NOT_JUDGED = "cannot be judged"
+"""Takes the place of a class where the study is too unlike what training saw."""
 
 DISCLAIMER = "Research use only. Not a medical device."
 
@@ -28,9 +34,11 @@ class Answer:
 
     Attributes:
         probabilities: calibrated probability by label.
-        label: the most probable label.
-        covid_positive: whether the Covid-19 probability reaches the bundle's threshold.
+        label: the most probable label, or `NOT_JUDGED`.
+        covid_positive: whether the Covid-19 probability reaches the bundle's threshold; None if not judged.
         covid_threshold: that threshold.
+        out_of_distribution: how far the study lies outside of training, see `distribution`; 0 is inside.
+        burden: how much of the lung the residual marks, and where.
         scanner: as read from the header.
         series: which series the answer is about, and why it was taken.
         warnings: reasons to trust the answer less, in words.
@@ -39,8 +47,10 @@ class Answer:
 
     probabilities: dict[str, float]
     label: str
-    covid_positive: bool
+    covid_positive: bool | None
     covid_threshold: float
+    out_of_distribution: float
+    burden: Burden
     scanner: str
     series: str
     warnings: tuple[str, ...]
@@ -79,13 +89,17 @@ class Predictor:
         bundle: configuration, calibration and reference.
         denoiser: slices float32 (batch, y, x, 1) -> denoised slices.
         classify: residual stacks -> uncalibrated probabilities.
+        policy: when no class is answered; the bundle's own where None.
     """
 
-    def __init__(self, bundle: Bundle, *, denoiser: Any, classify: Classify) -> None:
+    def __init__(
+        self, bundle: Bundle, *, denoiser: Any, classify: Classify, policy: AnswerConfig | None = None
+    ) -> None:
         self.bundle, self._denoiser, self._classify = bundle, denoiser, classify
+        self._policy = policy or bundle.config.answer
 
     @classmethod
-    def load(cls, folder: Path, *, classify: Classify | None = None) -> "Predictor":
+    def load(cls, folder: Path, *, classify: Classify | None = None, policy: AnswerConfig | None = None) -> "Predictor":
         """Load a bundle; without `classify`, its classifier runs in this process.
 
         Raises:
@@ -98,6 +112,7 @@ class Predictor:
             bundle,
             denoiser=load_denoiser(bundle.denoiser_path),
             classify=classify or load_classifier(bundle.classifier_path),
+            policy=policy,
         )
 
     def predict(self, volume: Volume) -> Answer:
@@ -112,38 +127,45 @@ class Predictor:
         stack = stack_residual(slices, denoised, config.residual)
         raw = self._classify(stack[None, ..., None])
         probabilities = apply_temperature(raw, self.bundle.calibration.temperature)[0]
-        warnings = (*volume.warnings, *self._warn(volume, slices, slices - denoised))
         return Examination(
-            answer=self._answer(probabilities, volume, warnings),
+            answer=self._answer(probabilities, volume, slices, residual(slices, denoised)),
             slices=slices,
             denoised=denoised,
             stack=stack,
         )
 
-    def _answer(self, probabilities: NDArray[np.floating[Any]], volume: Volume, warnings: tuple[str, ...]) -> Answer:
-        bundle = self.bundle
+    def _answer(
+        self,
+        probabilities: NDArray[np.floating[Any]],
+        volume: Volume,
+        slices: UnitArray,
+        removed: NDArray[np.float32],
+    ) -> Answer:
+        bundle, config = self.bundle, self.bundle.config
+        statistics = study_statistics(slices, removed)
+        distance = out_of_distribution(statistics, bundle.reference.ranges)
+        judged = distance <= self._policy.max_out_of_distribution
         return Answer(
             probabilities={name: float(value) for name, value in zip(LABELS, probabilities, strict=True)},
-            label=LABELS[int(np.argmax(probabilities))],
-            covid_positive=bool(probabilities[COVID] >= bundle.calibration.threshold),
+            label=LABELS[int(np.argmax(probabilities))] if judged else NOT_JUDGED,
+            covid_positive=bool(probabilities[COVID] >= bundle.calibration.threshold) if judged else None,
             covid_threshold=bundle.calibration.threshold,
+            out_of_distribution=distance,
+            burden=measure_burden(volume, slices, removed, config.preprocess, config.burden),
             scanner=str(volume.scanner),
             series=volume.series,
-            warnings=warnings,
+            warnings=(*volume.warnings, *self._warn(volume, statistics, judged)),
             pair_id=bundle.pair_id,
             data_version=bundle.data_version,
             code_version=bundle.code_version,
-            profile=bundle.config.name,
+            profile=config.name,
         )
 
-    def _warn(self, volume: Volume, slices: UnitArray, residual: NDArray[np.float32]) -> list[str]:
+    def _warn(self, volume: Volume, statistics: dict[str, float], judged: bool) -> list[str]:
         reference, warnings = self.bundle.reference, []
         if str(volume.scanner) not in reference.scanners:
             warnings.append(f"scanner {volume.scanner} was not in the training data")
-        for name, value, (low, high) in (
-            ("mean intensity", float(slices.mean()), reference.mean_intensity),
-            ("mean absolute residual", float(np.abs(residual).mean()), reference.residual_energy),
-        ):
-            if not low <= value <= high:
-                warnings.append(f"{name} {value:.4f} is outside the training range {low:.4f} to {high:.4f}")
+        warnings += describe_outliers(statistics, reference.ranges)
+        if not judged:
+            warnings.append("the study is too unlike the training data to be judged; its probabilities mean nothing")
         return warnings

@@ -20,6 +20,8 @@ class CaseOutcome:
         brand: the scanner's manufacturer in its short form, empty where the header holds none.
         scanner: brand and model.
         probabilities: by class index, each 0 to 1, with the sum 1.
+        burden: share of lung volume that the residual marks.
+        judged: False where the answer names no class, because the study is too unlike the training data.
 
     Raises:
         CohortError: the label is no class index, or the probabilities are none.
@@ -31,6 +33,8 @@ class CaseOutcome:
     brand: str
     scanner: str
     probabilities: tuple[float, float, float]
+    burden: float = 0.0
+    judged: bool = True
 
     def __post_init__(self) -> None:
         if self.label not in range(len(LABELS)):

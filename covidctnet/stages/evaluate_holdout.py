@@ -15,8 +15,7 @@ from covidctnet.evaluation.residual_contrast import (
     mean_lung_residual,
     region_means,
 )
-from covidctnet.labels import LABELS
-from covidctnet.predictor import Examination, Predictor
+from covidctnet.predictor import NOT_JUDGED, Examination, Predictor
 from covidctnet.progress import Progress, silent
 from covidctnet.reading import read_volume
 from covidctnet.stages.preprocess_cohort import PreparedCase
@@ -72,9 +71,11 @@ def evaluate_holdout(
                 brand=case.scanner.brand,
                 scanner=str(case.scanner),
                 probabilities=tuple(answer.probabilities.values()),  # type: ignore[arg-type]
+                burden=answer.burden.share,
+                judged=answer.label != NOT_JUDGED,
             )
         )
-        wrong = answer.label != LABELS[case.label]
+        wrong = result.outcomes[-1].predicted != case.label
         if (wrong and len(result.kept) < most_kept) or (not wrong and case.label not in shown):
             result.kept[case.case.case] = examination
             if not wrong:

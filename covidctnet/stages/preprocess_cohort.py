@@ -31,7 +31,6 @@ class PreparedCase:
         spacing_mm: along (z, y, x), before resampling.
         shape: voxels along (z, y, x), before resampling.
         mean_lung_hu: of the aerated lung.
-        mean_intensity: of the preprocessed slices, 0 to 1.
     """
 
     folder: Path
@@ -40,7 +39,6 @@ class PreparedCase:
     spacing_mm: tuple[float, float, float]
     shape: tuple[int, int, int]
     mean_lung_hu: float
-    mean_intensity: float
 
     @property
     def label(self) -> int:
@@ -124,7 +122,6 @@ def _prepare(cohort: Cohort, case: Case, config: Config, folder: Path) -> Prepar
         spacing_mm=volume.spacing_mm,
         shape=(volume.hu.shape[0], volume.hu.shape[1], volume.hu.shape[2]),
         mean_lung_hu=mean_lung_hu(volume),
-        mean_intensity=float(slices.mean()),
     )
 
 

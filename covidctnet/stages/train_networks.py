@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from covidctnet.bundle import Bundle, Calibration, Reference, write_bundle
 from covidctnet.config import Config
+from covidctnet.distribution import ranges
 from covidctnet.evaluation.calibration import apply_temperature, fit_temperature, fit_threshold
 from covidctnet.labels import CONTROL, COVID
 from covidctnet.networks.saving import export_classifier, load_classifier, load_denoiser, save_denoiser
@@ -35,12 +36,12 @@ class Residuals:
     Attributes:
         stacks: axes (case, z, y, x).
         labels: class indices, shape (case,).
-        energies: each case's mean absolute residual.
+        statistics: of each case, see `distribution.study_statistics`.
     """
 
     stacks: Stacks
     labels: NDArray[np.int64]
-    energies: Sequence[float]
+    statistics: Sequence[dict[str, float]]
 
 
 def train_and_save_denoiser(
@@ -73,7 +74,7 @@ def extract_split(
 ) -> dict[str, Residuals]:
     """Residual stacks of several splits, from the denoiser as it was written."""
     cases = [case for name in names for case in splits[name]]
-    stacks, energies = extract_residuals(
+    stacks, statistics = extract_residuals(
         cases, load_denoiser(networks / "denoiser.keras"), config, on_progress=on_progress
     )
     found, start = {}, 0
@@ -82,7 +83,7 @@ def extract_split(
         found[name] = Residuals(
             stacks=stacks[start:stop],
             labels=np.array([case.label for case in splits[name]], np.int64),
-            energies=energies[start:stop],
+            statistics=statistics[start:stop],
         )
         start = stop
     return found
@@ -129,8 +130,8 @@ def assemble_bundle(
     seen = [*splits["denoiser"], *splits["train"]]
     reference = Reference(
         scanners=tuple(sorted({str(case.scanner) for case in seen})),
-        mean_intensity=_range([case.mean_intensity for case in seen]),
-        residual_energy=_range(train.energies),
+        # Without the denoiser's own Controls: it knows them by heart, so their residual is too small.
+        ranges=ranges(train.statistics),
     )
     return write_bundle(
         folder,
@@ -141,7 +142,3 @@ def assemble_bundle(
         data_version=data_version,
         code_version=code_version,
     )
-
-
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    return float(min(values)), float(max(values))

@@ -54,7 +54,7 @@ def write_results(
         seed=config.seed,
     )
     contrast = summarise_contrast(result.regions, config=config.evaluation, seed=config.seed)
-    all_notes = (*notes, *cohort_notes(splits), *learning_notes(histories))
+    all_notes = (*notes, *cohort_notes(splits), *learning_notes(histories), *judgement_notes(result))
     data = _report_data(bundle, splits, result, histories, seconds, metrics, baselines, contrast, all_notes)
     render_report(data, output)
     summary = {
@@ -109,6 +109,17 @@ def learning_notes(histories: Mapping[str, History]) -> list[str]:
     return [
         f"The classifier learned nothing: its best validation loss is {best:.2f}, and {guessing:.2f} is that "
         "of answering the same to everything. Do not use this bundle."
+    ]
+
+
+def judgement_notes(result: HoldoutResult) -> list[str]:
+    """How many hold-out cases get no class in an answer; the metrics count them by their probabilities."""
+    unjudged = sum(not outcome.judged for outcome in result.outcomes)
+    if not unjudged:
+        return []
+    return [
+        f"{unjudged} of {len(result.outcomes)} hold-out cases are too unlike the training data: an answer for them "
+        "names no class. The metrics count their probabilities like all others."
     ]
 
 

@@ -18,7 +18,7 @@ def bundle_in(folder: Path, *, weights: bytes = b"weights", name: str = "bundle"
         networks=networks,
         config=load_profile("smoke"),
         calibration=Calibration(temperature=1.5, threshold=0.4),
-        reference=Reference(scanners=("GE X",), mean_intensity=(0.1, 0.2), residual_energy=(0.0, 0.1)),
+        reference=Reference(scanners=("GE X",), ranges={"mean intensity": (0.1, 0.2)}),
         data_version="d1",
         code_version="c1",
     )

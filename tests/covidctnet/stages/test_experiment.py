@@ -10,14 +10,19 @@ import pytest
 
 from covidctnet.bundle import load_bundle
 from covidctnet.cohort import Cohort
-from covidctnet.config import Config, load_profile
+from covidctnet.config import AnswerConfig, Config, load_profile
+from covidctnet.distribution import study_statistics
 from covidctnet.errors import CohortError
 from covidctnet.experiment import run_demo, run_experiment
+from covidctnet.labels import LABELS
 from covidctnet.predictor import Predictor
 from covidctnet.reading import read_volume
 from covidctnet.splits import Ledger
 from covidctnet.stages.preprocess_cohort import preprocess_cohort
 from covidctnet.stages.write_results import cohort_notes, learning_notes
+
+ALWAYS = AnswerConfig(max_out_of_distribution=1e6)
+"""Few studies train the smoke profile, so the range that they span is narrow."""
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +77,13 @@ def test_arrays_and_residuals_of_training_equal_those_of_the_predictor_to_the_bi
     output = run[0]
     cohort = Cohort.load(output / "cohort")
     prepared = preprocess_cohort(replace(cohort, cases=cohort.cases[:5]), smoke, tmp_path)
-    stacks, energies = extract_residuals(prepared, load_denoiser(output / "bundle" / "denoiser.keras"), smoke)
+    stacks, statistics = extract_residuals(prepared, load_denoiser(output / "bundle" / "denoiser.keras"), smoke)
     predictor = Predictor.load(output / "bundle")
-    for case, stack, energy in zip(prepared, stacks, energies, strict=True):
+    for case, stack, measured in zip(prepared, stacks, statistics, strict=True):
         seen = predictor.examine(read_volume(cohort.path(case.case.case), smoke.reader))
         np.testing.assert_array_equal(case.slices(), seen.slices)
         np.testing.assert_array_equal(stack, seen.stack)
-        assert energy == float(np.abs(seen.slices - seen.denoised).mean())
+        assert measured == study_statistics(seen.slices, seen.slices - seen.denoised)
         # What training saw on disk is what it was computed from.
         np.testing.assert_array_equal(case.slices(), np.load(output / "work" / "arrays" / f"{case.case.case}.npy"))
 
@@ -87,8 +92,7 @@ def test_an_answer_names_its_versions_and_sums_to_one(run: tuple[Path, dict[str,
     output, summary, _ = run
     cohort = Cohort.load(output / "cohort")
     volume = read_volume(cohort.path(cohort.cases[0].case))
-    predictor = Predictor.load(output / "bundle")
-    answer = predictor.predict(volume)
+    answer = Predictor.load(output / "bundle", policy=ALWAYS).predict(volume)
     assert sum(answer.probabilities.values()) == pytest.approx(1.0, abs=1e-5)
     assert answer.label == max(answer.probabilities, key=lambda name: answer.probabilities[name])
     assert answer.covid_positive == (answer.probabilities["Covid-19"] >= answer.covid_threshold)
@@ -102,9 +106,27 @@ def test_what_training_never_saw_is_warned_of(run: tuple[Path, dict[str, Any], l
     cohort = Cohort.load(output / "cohort")
     volume = read_volume(cohort.path(cohort.cases[0].case))
     strange = replace(volume, hu=volume.hu + np.float32(400), scanner=replace(volume.scanner, model="Unheard"))
-    warnings = Predictor.load(output / "bundle").predict(strange).warnings
+    answer = Predictor.load(output / "bundle").predict(strange)
+    warnings = answer.warnings
     assert any("Unheard was not in the training data" in warning for warning in warnings)
     assert any("mean intensity" in warning for warning in warnings)
+    assert any("too unlike the training data to be judged" in warning for warning in warnings)
+    assert answer.out_of_distribution > 1.0
+    assert (answer.label, answer.covid_positive) == ("cannot be judged", None)
+    forced = Predictor.load(output / "bundle", policy=ALWAYS).predict(strange)
+    assert forced.label in LABELS
+    assert forced.probabilities == answer.probabilities
+
+
+def test_a_training_study_is_judged_and_lies_inside(run: tuple[Path, dict[str, Any], list[str]]) -> None:
+    output = run[0]
+    cohort = Cohort.load(output / "cohort")
+    trained = next(row.patient for row in Ledger.load(output / "splits.csv").rows if row.split == "train")
+    case = next(case for case in cohort.cases if case.patient == trained)
+    answer = Predictor.load(output / "bundle").predict(read_volume(cohort.path(case.case)))
+    assert answer.out_of_distribution == 0.0
+    assert answer.label in LABELS
+    assert answer.burden.lung_ml > 1000
 
 
 def test_a_classifier_from_elsewhere_can_be_injected(run: tuple[Path, dict[str, Any], list[str]]) -> None:
@@ -116,7 +138,7 @@ def test_a_classifier_from_elsewhere_can_be_injected(run: tuple[Path, dict[str, 
         seen.append(stacks.shape)
         return np.array([[0.1, 0.2, 0.7]], np.float32)
 
-    answer = Predictor.load(output / "bundle", classify=classify).predict(
+    answer = Predictor.load(output / "bundle", classify=classify, policy=ALWAYS).predict(
         read_volume(cohort.path(cohort.cases[0].case))
     )
     assert answer.label == "CAP"

@@ -1,0 +1,56 @@
+"""How far a study lies outside of what training saw: networks answer with confidence there, too."""
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from covidctnet.volume import UnitArray
+
+Range = tuple[float, float]
+
+
+def study_statistics(slices: UnitArray, residual: NDArray[np.float32]) -> dict[str, float]:
+    """What is compared with training, by name.
+
+    Args:
+        slices: preprocessed slices, axes (z, y, x), 0 to 1.
+        residual: slices minus denoised slices, same axes.
+    """
+    size = np.abs(residual)
+    return {
+        "mean intensity": float(slices.mean()),
+        "spread of intensity": float(slices.std()),
+        "mean absolute residual": float(size.mean()),
+        "strongest hundredth of the residual": float(np.quantile(size, 0.99)),
+    }
+
+
+def ranges(statistics: Iterable[Mapping[str, float]]) -> dict[str, Range]:
+    """Lowest and highest value of each statistic over several studies, of which there is at least one."""
+    studies = list(statistics)
+    return {name: (min(study[name] for study in studies), max(study[name] for study in studies)) for name in studies[0]}
+
+
+def out_of_distribution(statistics: Mapping[str, float], reference: Mapping[str, Range]) -> float:
+    """Distance from the training range in units of its width, of the statistic that lies farthest outside.
+
+    0 where all lie inside, 1 where one lies outside by as much as the range is wide.
+    """
+    return max(_distance(statistics[name], bounds) for name, bounds in reference.items())
+
+
+def describe_outliers(statistics: Mapping[str, float], reference: Mapping[str, Range]) -> list[str]:
+    """One sentence for each statistic outside of its training range."""
+    return [
+        f"{name} {statistics[name]:.4f} is outside the training range {low:.4f} to {high:.4f}"
+        for name, (low, high) in reference.items()
+        if not low <= statistics[name] <= high
+    ]
+
+
+def _distance(value: float, bounds: Range) -> float:
+    low, high = bounds
+    # One training study has no width: a tenth of its value stands for it.
+    width = max(high - low, 0.1 * abs(high), 1e-6)
+    return max(0.0, low - value, value - high) / width
