@@ -27,7 +27,7 @@ from covidctnet.config import Config, parse_config
 from covidctnet.errors import BundleError
 from covidctnet.labels import LABELS
 
-FORMAT = 1
+FORMAT = 2
 _METRICS = "metrics.json"
 _MANIFEST = "manifest.json"
 
@@ -102,6 +102,13 @@ def load_bundle(folder: Path) -> Bundle:
     if tuple(manifest.get("labels", ())) != LABELS:
         raise BundleError(f"the bundle's labels are {manifest.get('labels')}, not {list(LABELS)}")
     _verify(folder, manifest)
+    try:
+        return _assemble(folder, manifest)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError(f"bundle {manifest.get('pair_id')} lacks a value or holds a wrong one: {error!r}") from None
+
+
+def _assemble(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
     reference = _read_json(folder / "reference.json")
     return Bundle(
         folder=folder,

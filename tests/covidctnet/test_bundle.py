@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -7,8 +8,12 @@ from covidctnet.bundle import Bundle, Calibration, Reference, attach_metrics, lo
 from covidctnet.config import load_profile
 from covidctnet.errors import BundleError
 
+RANGES = {"mean intensity": (0.1, 0.2)}
 
-def bundle_in(folder: Path, *, weights: bytes = b"weights", name: str = "bundle") -> Bundle:
+
+def bundle_in(
+    folder: Path, *, weights: bytes = b"weights", name: str = "bundle", ranges: object = MappingProxyType(RANGES)
+) -> Bundle:
     networks = folder / "networks"
     (networks / "classifier").mkdir(parents=True)
     (networks / "denoiser.keras").write_bytes(weights)
@@ -18,7 +23,7 @@ def bundle_in(folder: Path, *, weights: bytes = b"weights", name: str = "bundle"
         networks=networks,
         config=load_profile("smoke"),
         calibration=Calibration(temperature=1.5, threshold=0.4),
-        reference=Reference(scanners=("GE X",), ranges={"mean intensity": (0.1, 0.2)}),
+        reference=Reference(scanners=("GE X",), ranges=dict(ranges)),
         data_version="d1",
         code_version="c1",
     )
@@ -111,3 +116,8 @@ def test_a_new_bundle_takes_the_place_of_an_old_one(tmp_path: Path) -> None:
 def test_calibration_out_of_range_is_refused(temperature: float, threshold: float) -> None:
     with pytest.raises(BundleError, match="must lie between"):
         Calibration(temperature=temperature, threshold=threshold)
+
+
+def test_a_value_of_another_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="lacks a value or holds a wrong one"):
+        bundle_in(tmp_path, ranges={"mean intensity": 0.1})
