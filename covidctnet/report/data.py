@@ -28,6 +28,7 @@ class CaseExample:
         infection: true infection on the same grid, None where unknown.
         lung: lungs on the same grid, None where unknown; they are then found by their density.
         extent_mm: size of the box along (z, y, x) in mm, None where unknown.
+        where: how much of the lung is marked and where, in words; empty where unknown.
     """
 
     case: str
@@ -38,6 +39,7 @@ class CaseExample:
     infection: BoolArray | None = None
     lung: BoolArray | None = None
     extent_mm: tuple[float, float, float] | None = None
+    where: str = ""
 
     def __post_init__(self) -> None:
         if self.slices.ndim != 3 or 0 in self.slices.shape:

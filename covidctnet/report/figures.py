@@ -147,6 +147,7 @@ def _image_plans(data: ReportData) -> list[_Plan]:
     if not examples:
         return []
     names = ", ".join(f"{LABELS[example.label]} ({example.case})" for example in examples)
+    where = "".join(f" {LABELS[example.label]}: {example.where}." for example in examples if example.where)
     to_scale = all(example.extent_mm for example in examples)
     return [
         _Plan(
@@ -154,7 +155,7 @@ def _image_plans(data: ReportData) -> list[_Plan]:
             draw=lambda: slices_figure(examples, window),
             caption="The slice with most true infection, else the one with the strongest residual in the "
             "lungs, for Controls too. Orange: denser than the denoiser expects; blue: thinner. "
-            f"Colours end at {RESIDUAL_RANGE:g}.",
+            f"Colours end at {RESIDUAL_RANGE:g}.{where}",
             alt=f"Slice, denoised slice, residual and overlay of one case a class: {names}.",
         ),
         _Plan(

@@ -215,6 +215,7 @@ def _example(case: PreparedCase, seen: Examination, config: Config) -> CaseExamp
         infection=truth.get("infection"),
         lung=truth.get("lung"),
         extent_mm=extent,  # type: ignore[arg-type]
+        where=seen.answer.burden.words,
     )
 
 

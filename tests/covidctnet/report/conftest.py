@@ -50,6 +50,7 @@ def chest(label: int, seed: int, depth: int = 24, side: int = 64) -> CaseExample
         infection=infection,
         lung=lung,
         extent_mm=(290.0, 350.0, 350.0),
+        where="" if label == CONTROL else f"{label} % of the lung is marked",
     )
 
 
@@ -70,6 +71,8 @@ def make_outcomes(patients: int = 45, seed: int = 0, skill: float = 2.2) -> list
                 brand=scanner.brand,
                 scanner=str(scanner),
                 probabilities=tuple(values.tolist()),
+                burden=0.125,
+                judged=index != 1,
             )
         )
     return outcomes

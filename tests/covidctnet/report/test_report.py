@@ -81,6 +81,15 @@ def test_page_says_what_it_is_and_what_it_rests_on(rendered: Path, report_data: 
     assert report_data.notes[0] in text
 
 
+def test_the_page_says_where_infection_was_marked_and_which_case_was_not_judged(rendered: Path) -> None:
+    text = read(rendered).text
+    assert "Covid-19: 1 % of the lung is marked. CAP: 2 % of the lung is marked." in " ".join(text.split())
+    assert "Control:  " not in text
+    assert text.count("12.5 %") == 45
+    rows = rendered.read_text("utf-8").split("<tr")
+    assert sum("<td>no</td>" in row for row in rows) == 1
+
+
 def test_the_same_data_gives_the_same_bytes(rendered: Path, report_data: ReportData, tmp_path: Path) -> None:
     assert render_report(report_data, tmp_path).read_bytes() == rendered.read_bytes()
 

@@ -13,13 +13,15 @@ from covidctnet.cohort import Cohort
 from covidctnet.config import AnswerConfig, Config, load_profile
 from covidctnet.distribution import study_statistics
 from covidctnet.errors import CohortError
+from covidctnet.evaluation.outcomes import CaseOutcome
 from covidctnet.experiment import run_demo, run_experiment
 from covidctnet.labels import LABELS
 from covidctnet.predictor import Predictor
 from covidctnet.reading import read_volume
 from covidctnet.splits import Ledger
+from covidctnet.stages.evaluate_holdout import HoldoutResult
 from covidctnet.stages.preprocess_cohort import preprocess_cohort
-from covidctnet.stages.write_results import cohort_notes, learning_notes
+from covidctnet.stages.write_results import cohort_notes, judgement_notes, learning_notes
 
 ALWAYS = AnswerConfig(max_out_of_distribution=1e6)
 """Few studies train the smoke profile, so the range that they span is narrow."""
@@ -179,3 +181,21 @@ def test_notes_count_phantoms_and_real_patients(
 def test_a_classifier_that_only_guesses_is_called_so() -> None:
     assert learning_notes({"classifier": {"val_loss": [1.3, 0.9, 1.2]}}) == []
     assert "learned nothing" in learning_notes({"classifier": {"val_loss": [1.3, 1.0985]}})[0]
+
+
+def test_a_report_says_how_many_cases_are_not_judged() -> None:
+    outcomes = [
+        CaseOutcome(
+            case=f"c{number}",
+            patient="p",
+            label=0,
+            brand="",
+            scanner="",
+            probabilities=(1.0, 0.0, 0.0),
+            judged=number > 1,
+        )
+        for number in range(5)
+    ]
+    (note,) = judgement_notes(HoldoutResult(outcomes=outcomes))
+    assert note.startswith("2 of 5 hold-out cases are too unlike the training data")
+    assert judgement_notes(HoldoutResult(outcomes=outcomes[2:])) == []
