@@ -5,10 +5,13 @@ import sys
 import typer
 
 from cli.console import complain
-from covidctnet.errors import CovidCTNetError
+from covidctnet.errors import CovidCTNetError, TrainingInterruptedError
 
 REFUSED = 3
 """Exit code for input that is refused with a reason."""
+
+INTERRUPTED = 143
+"""Exit code after SIGTERM, as a shell gives it."""
 
 app = typer.Typer(
     name="covidctnet",
@@ -37,6 +40,9 @@ def main() -> None:
     """Run the command line; refused input ends with exit code 3 and one line."""
     try:
         app()
+    except TrainingInterruptedError as error:
+        complain(str(error))
+        sys.exit(INTERRUPTED)
     except CovidCTNetError as error:
         complain(f"{type(error).__name__}: {error}")
         sys.exit(REFUSED)

@@ -98,7 +98,11 @@ class NoiseConfig:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class DenoiserConfig:
-    """BCDU-Net and its training (paper, Methods, "BCDU-Net")."""
+    """BCDU-Net and its training (paper, Methods, "BCDU-Net").
+
+    `patience` stops after so many epochs without a lower validation loss, 0 never; `precision` "auto" is
+    mixed where a GPU is, else float32.
+    """
 
     filters: tuple[Count, Count, Count, Count] = (32, 64, 128, 256)
     dense_blocks: Annotated[int, Field(ge=1, le=8)] = 3
@@ -107,6 +111,8 @@ class DenoiserConfig:
     learning_rate_decay: Literal["none", "cosine"] = "none"
     batch_size: Count = 5
     epochs: Count = 50
+    patience: Annotated[int, Field(ge=0)] = 0
+    precision: Literal["auto", "float32", "mixed"] = "auto"
     slices_per_epoch: Annotated[int, Field(ge=0)] = 0
 
 
@@ -122,8 +128,9 @@ class ResidualConfig:
 class ClassifierConfig:
     """3D CNN and its training (paper, Methods, "Classification").
 
-    `gradient_clip` bounds the norm of each weight tensor's gradient, 0 for no bound; the augmentations,
-    the gain and the bound are ours, and off in the paper profile.
+    `patience` and `precision` are as in the denoiser's. `gradient_clip` bounds the norm of each weight
+    tensor's gradient, 0 for no bound; the augmentations, the gain and the bound are ours, and off in the
+    paper profile.
     """
 
     filters: tuple[Count, ...] = (8, 16, 32, 64, 128)
@@ -134,6 +141,8 @@ class ClassifierConfig:
     gradient_clip: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0
     batch_size: Count = 16
     epochs: Count = 100
+    patience: Annotated[int, Field(ge=0)] = 0
+    precision: Literal["auto", "float32", "mixed"] = "auto"
     flip_augmentation: bool = False
     shift_augmentation: Annotated[int, Field(ge=0, le=16)] = 0
     input_gain: Annotated[float, Field(gt=0.0, le=1000.0)] = 1.0

@@ -10,6 +10,7 @@ CovidCTNetError
 │   └── ImplausibleImageError   intensities or extent are not those of a chest CT in HU
 ├── CohortError                 a cohort's table, cases, splits or ledger contradict each other
 ├── TrainingError               training cannot start or diverged
+├── TrainingInterruptedError    a stop was asked for; the state is saved, and a rerun goes on
 └── BundleError                 a bundle is missing, damaged or was written for something else
 
 A message names the value that was seen and what to do; it never holds a patient's identity, so a
@@ -55,6 +56,10 @@ class CohortError(CovidCTNetError):
 
 class TrainingError(CovidCTNetError):
     """Training cannot start, or it diverged."""
+
+
+class TrainingInterruptedError(CovidCTNetError):
+    """A stop was asked for; the state is saved, and a rerun goes on from it."""
 
 
 class BundleError(CovidCTNetError):

@@ -49,10 +49,14 @@ def run_experiment(
 ) -> dict[str, Any]:
     """Train on a cohort, evaluate on its hold-out and write the report.
 
+    A run that was interrupted goes on when it is started again with the same cohort, configuration, code and
+    output; with others it starts anew.
+
     Args:
         cohort: verified before anything else happens.
         config: all stages.
-        output: receives `splits.csv`, `bundle/`, `summary.json`, `report.html` and `figures/`.
+        output: receives `splits.csv`, `bundle/`, `summary.json`, `report.html` and `figures/`; `work/` in it
+            holds arrays, checkpoints and losses by epoch.
         on_progress: told of finished pieces of each stage.
         stopwatch: carries the times of earlier stages.
         notes: sentences that the report shows at its top.
@@ -63,6 +67,7 @@ def run_experiment(
     Raises:
         CohortError: files and table disagree, a case is refused, or classes are too small to split.
         TrainingError: a loss is not finite.
+        TrainingInterruptedError: SIGTERM came while a network was trained.
     """
     from covidctnet.stages import train_networks as train
 
@@ -71,31 +76,24 @@ def run_experiment(
     cohort.verify()
     ledger = assign_splits(cohort, config.splits, config.seed, Ledger.load(output / "splits.csv"))
     ledger.save(output / "splits.csv")
-    version = code_version()
-    work = output / "work"
-    shutil.rmtree(work, ignore_errors=True)
+    versions = cohort.version, code_version()
+    workshop = train.Workshop(folder=output / "work", config=config, versions=versions, on_progress=on_progress)
+    # What an interrupted run left half done; its checkpoints and arrays are used again.
+    shutil.rmtree(workshop.networks, ignore_errors=True)
     with watch.time("preprocess"):
-        prepared = preprocess_cohort(cohort, config, work / "arrays", on_progress=on_progress)
-    splits = split_cases(prepared, ledger)
-    networks = work / "networks"
-    with watch.time("train denoiser"):
-        denoiser_history = train.train_and_save_denoiser(splits, config, networks, on_progress=on_progress)
-    with watch.time("extract residuals"):
-        residuals = train.extract_split(splits, ("train", "validation"), config, networks, on_progress=on_progress)
-    with watch.time("train classifier"):
-        classifier_history = train.train_and_export_classifier(
-            residuals["train"], residuals["validation"], config, networks, on_progress=on_progress
+        prepared = preprocess_cohort(
+            cohort, config, workshop.folder / "arrays", version=versions[1], on_progress=on_progress
         )
-        calibration = train.calibrate(residuals["validation"], networks)
+    splits = split_cases(prepared, ledger)
+    with watch.time("train denoiser"):
+        denoiser_history = train.train_and_save_denoiser(splits, workshop)
+    with watch.time("extract residuals"):
+        residuals = train.extract_split(splits, ("train", "validation"), workshop)
+    with watch.time("train classifier"):
+        classifier_history = train.train_and_export_classifier(residuals["train"], residuals["validation"], workshop)
+        calibration = train.calibrate(residuals["validation"], workshop)
     bundle = train.assemble_bundle(
-        output / "bundle",
-        networks=networks,
-        train=residuals["train"],
-        splits=splits,
-        config=config,
-        calibration=calibration,
-        data_version=cohort.version,
-        code_version=version,
+        output / "bundle", train=residuals["train"], splits=splits, calibration=calibration, workshop=workshop
     )
     with watch.time("evaluate"):
         result = evaluate_holdout(
@@ -111,7 +109,8 @@ def run_experiment(
 
 
 def run_demo(config: Config, output: Path, *, on_progress: Progress = silent) -> dict[str, Any]:
-    """Make a phantom cohort and run an experiment on it; returns the content of `summary.json`."""
+    """Make a phantom cohort and run an experiment on it, all anew; returns the content of `summary.json`."""
+    shutil.rmtree(output / "work", ignore_errors=True)
     watch = Stopwatch()
     with watch.time("make phantoms"):
         cohort = make_phantom_cohort(output / "cohort", config.phantom, config.seed, on_progress=on_progress)

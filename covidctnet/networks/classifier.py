@@ -58,6 +58,7 @@ def build_classifier(config: ClassifierConfig, shape: tuple[int, int, int], *, s
     probabilities = layers.Dense(
         len(LABELS),
         activation="softmax",
+        dtype="float32",
         kernel_initializer=keras.initializers.GlorotUniform(seeds()),
         name="probabilities",
     )(features)

@@ -49,6 +49,7 @@ def build_denoiser(
         1,
         1,
         activation="sigmoid",
+        dtype="float32",
         kernel_initializer=OpposedSigns(blocks.seeds()),
         name="denoised",
     )(features)

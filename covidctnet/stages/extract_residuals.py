@@ -1,6 +1,8 @@
 """Preprocessed slices -> residual stacks, with the denoiser that the bundle will hold."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,14 +16,24 @@ from covidctnet.training.classifier import Stacks
 
 
 def extract_residuals(
-    cases: Sequence[PreparedCase], denoiser: Any, config: Config, *, on_progress: Progress = silent
+    cases: Sequence[PreparedCase], denoiser: Any, config: Config, path: Path, *, on_progress: Progress = silent
 ) -> tuple[Stacks, list[dict[str, float]]]:
     """Residual stacks of several cases.
 
+    Args:
+        cases: whose slices are read one after the other.
+        denoiser: as it was written.
+        config: residual shape and batch size.
+        path: the .npy file that holds the stacks; they stay on disk, for a cohort may be larger than memory.
+        on_progress: told of each finished case.
+
     Returns:
-        Stacks with axes (case, z, y, x), and by case the statistics that tell later whether a study is unlike them.
+        Memory-mapped stacks with axes (case, z, y, x), and by case the statistics that tell later whether a
+        study is unlike them.
     """
-    stacks = np.empty((len(cases), *config.residual.shape), np.float32)
+    shape = (len(cases), *config.residual.shape)
+    partial = path.with_suffix(".partial.npy")
+    stacks = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
     statistics = []
     for index, case in enumerate(cases):
         slices = case.slices()
@@ -29,4 +41,7 @@ def extract_residuals(
         stacks[index] = stack_residual(slices, denoised, config.residual)
         statistics.append(study_statistics(slices, residual(slices, denoised)))
         on_progress("extract residuals", index + 1, len(cases))
-    return stacks, statistics
+    stacks.flush()
+    os.replace(partial, path)
+    found: Stacks = np.load(path, mmap_mode="r")
+    return found, statistics

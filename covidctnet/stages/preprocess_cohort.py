@@ -1,15 +1,16 @@
 """Cohort -> preprocessed slices and a description of each case."""
 
+import json
 import os
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 
 from covidctnet.cohort import Case, Cohort
-from covidctnet.config import Config
+from covidctnet.config import Config, PreprocessConfig
 from covidctnet.errors import CohortError, StudyError
 from covidctnet.labels import label_index
 from covidctnet.lungs import mean_lung_hu
@@ -17,6 +18,7 @@ from covidctnet.phantom.truth import load_truth
 from covidctnet.preprocess import preprocess, preprocess_mask
 from covidctnet.progress import Progress, silent
 from covidctnet.reading import read_volume
+from covidctnet.training.pseudo_infection import find_lungs
 from covidctnet.volume import BoolArray, Scanner, UnitArray
 
 
@@ -50,6 +52,19 @@ class PreparedCase:
         array: UnitArray = np.load(self.folder / f"{self.case.case}.npy")
         return array
 
+    def mapped_slices(self) -> UnitArray:
+        """The same, left on disk until they are looked at."""
+        array: UnitArray = np.load(self.folder / f"{self.case.case}.npy", mmap_mode="r")
+        return array
+
+    def mapped_lungs(self, config: PreprocessConfig) -> BoolArray:
+        """Aerated lung in the slices, axes (z, y, x); found once and left on disk."""
+        path = self.folder / f"{self.case.case}.lungs.npy"
+        if not path.is_file():
+            save_array(path, find_lungs(self.slices(), config))
+        mask: BoolArray = np.load(path, mmap_mode="r")
+        return mask
+
     def truth(self) -> dict[str, BoolArray] | None:
         """A phantom's `lung` and `infection` on the grid of the slices, None for real cases."""
         path = self.folder / f"{self.case.case}.truth.npz"
@@ -64,6 +79,7 @@ def preprocess_cohort(
     config: Config,
     folder: Path,
     *,
+    version: str = "",
     workers: int | None = None,
     on_progress: Progress = silent,
 ) -> list[PreparedCase]:
@@ -72,7 +88,8 @@ def preprocess_cohort(
     Args:
         cohort: its zips are read by the reader that serving uses.
         config: reader and preprocessing.
-        folder: where the arrays go.
+        folder: where the arrays go; those that are there of the same case, configuration and version stay.
+        version: of the code.
         workers: processes; all usable cores when None.
         on_progress: told of each finished case.
 
@@ -83,7 +100,7 @@ def preprocess_cohort(
     workers = workers or len(os.sched_getaffinity(0))
     prepared: list[PreparedCase] = []
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        jobs = [pool.submit(_prepare, cohort, case, config, folder) for case in cohort.cases]
+        jobs = [pool.submit(_prepare, cohort, case, config, folder, version) for case in cohort.cases]
         try:
             for job in jobs:
                 prepared.append(job.result())
@@ -101,13 +118,46 @@ def _one_thread() -> None:
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 
 
-def _prepare(cohort: Cohort, case: Case, config: Config, folder: Path) -> PreparedCase:
+def _prepare(cohort: Cohort, case: Case, config: Config, folder: Path, version: str) -> PreparedCase:
+    record = folder / f"{case.case}.json"
+    key = json.dumps([case.sha256, asdict(config.reader), asdict(config.preprocess), version])
+    found = _recall(record, key, case, folder)
+    if found is not None:
+        return found
+    for old in folder.glob(f"{case.case}.*"):
+        old.unlink()
+    prepared = _compute(cohort, case, config, folder)
+    # Written last: what it describes is complete.
+    partial = record.with_suffix(".partial")
+    described = {name: value for name, value in asdict(prepared).items() if name not in {"folder", "case"}}
+    partial.write_text(json.dumps({"key": key, "case": described}), "utf-8")
+    os.replace(partial, record)
+    return prepared
+
+
+def _recall(record: Path, key: str, case: Case, folder: Path) -> PreparedCase | None:
+    if not record.is_file():
+        return None
+    content = json.loads(record.read_text("utf-8"))
+    if content["key"] != key:
+        return None
+    values = content["case"]
+    return PreparedCase(
+        folder=folder,
+        case=case,
+        scanner=Scanner(**values["scanner"]),
+        spacing_mm=tuple(values["spacing_mm"]),
+        shape=tuple(values["shape"]),
+        mean_lung_hu=values["mean_lung_hu"],
+    )
+
+
+def _compute(cohort: Cohort, case: Case, config: Config, folder: Path) -> PreparedCase:
     try:
         volume = read_volume(cohort.path(case.case), config.reader)
     except StudyError as error:
         raise CohortError(f"case {case.case} is refused: {error}") from None
-    slices = preprocess(volume, config.preprocess)
-    _save(folder / f"{case.case}.npy", slices)
+    save_array(folder / f"{case.case}.npy", preprocess(volume, config.preprocess))
     truth_path = cohort.truth_path(case.case)
     if truth_path.is_file():
         masks = {
@@ -125,7 +175,8 @@ def _prepare(cohort: Cohort, case: Case, config: Config, folder: Path) -> Prepar
     )
 
 
-def _save(path: Path, array: UnitArray) -> None:
+def save_array(path: Path, array: UnitArray | BoolArray) -> None:
+    """Write an array; the file is complete or absent."""
     partial = path.with_suffix(".partial.npy")
     np.save(partial, array)
     os.replace(partial, path)

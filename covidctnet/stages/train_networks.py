@@ -1,5 +1,7 @@
 """Preprocessed cohort and splits -> a written bundle."""
 
+import hashlib
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +19,12 @@ from covidctnet.networks.saving import export_classifier, load_classifier, load_
 from covidctnet.progress import Progress, silent
 from covidctnet.stages.extract_residuals import extract_residuals
 from covidctnet.stages.preprocess_cohort import PreparedCase
+from covidctnet.training.checkpoint import Checkpoint
 from covidctnet.training.classifier import Stacks, train_classifier
-from covidctnet.training.denoiser import HealthySlices, train_denoiser
-from covidctnet.training.history import History
-from covidctnet.training.pseudo_infection import find_lungs
+from covidctnet.training.denoiser import train_denoiser
+from covidctnet.training.history import History, write_history
+from covidctnet.training.loop import OnEpoch
+from covidctnet.training.slices import MaskedSlices
 
 _MOST_WATCHED = 128
 """Slices whose loss is watched each epoch; more would take time and tell nothing more."""
@@ -43,39 +47,84 @@ class Residuals:
     labels: NDArray[np.int64]
     statistics: Sequence[dict[str, float]]
 
+    @property
+    def digest(self) -> str:
+        """Hash of stacks and labels."""
+        found = hashlib.sha256(self.labels.tobytes())
+        for stack in self.stacks:
+            found.update(np.ascontiguousarray(stack).data)
+        return found.hexdigest()
 
-def train_and_save_denoiser(
-    splits: Splits, config: Config, networks: Path, *, on_progress: Progress = silent
-) -> History:
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """Where networks are made: everything in it can be thrown away, at the price of training again.
+
+    Attributes:
+        folder: holds checkpoints, histories and residuals.
+        config: of all stages.
+        versions: of data and code; a checkpoint of other versions is not used.
+        on_progress: told of finished epochs and cases.
+    """
+
+    folder: Path
+    config: Config
+    versions: tuple[str, str]
+    on_progress: Progress = silent
+
+    @property
+    def networks(self) -> Path:
+        """The networks as they will be in the bundle."""
+        return self.folder / "networks"
+
+    def checkpoint(self, network: str, *inputs: str) -> Checkpoint:
+        """State of a network's training, valid for this configuration, these versions and inputs."""
+        parts = json.dumps([network, self.config.digest, *self.versions, *inputs])
+        fingerprint = hashlib.sha256(parts.encode()).hexdigest()
+        return Checkpoint(self.folder / "checkpoints" / f"{network}.npz", fingerprint)
+
+    def on_epoch(self, network: str) -> OnEpoch:
+        """Tell of an epoch and write the losses so far to `<network>.history.jsonl`."""
+
+        def tell(done: int, total: int, history: History) -> None:
+            write_history(self.folder / f"{network}.history.jsonl", history)
+            self.on_progress(f"train {network}", done, total)
+
+        return tell
+
+
+def train_and_save_denoiser(splits: Splits, workshop: Workshop) -> History:
     """Train the denoiser on its own Controls and write `denoiser.keras`."""
     monitor = [case for case in splits["validation"] if case.label == CONTROL]
+    healthy = splits["denoiser"]
+    workshop.networks.mkdir(parents=True, exist_ok=True)
     model, history = train_denoiser(
-        _healthy_slices(splits["denoiser"], config),
-        _healthy_slices(monitor, config).thin(_MOST_WATCHED),
-        config,
-        on_epoch=lambda done, total: on_progress("train denoiser", done, total),
+        _masked_slices(healthy, workshop.config),
+        _masked_slices(monitor, workshop.config).thin(_MOST_WATCHED),
+        workshop.config,
+        checkpoint=workshop.checkpoint("denoiser", _hashes(healthy), _hashes(monitor)),
+        on_epoch=workshop.on_epoch("denoiser"),
     )
-    networks.mkdir(parents=True, exist_ok=True)
-    save_denoiser(model, networks / "denoiser.keras")
+    save_denoiser(model, workshop.networks / "denoiser.keras")
     return history
 
 
-def _healthy_slices(cases: Sequence[PreparedCase], config: Config) -> HealthySlices:
-    if not cases:
-        nothing = np.zeros((0, *config.preprocess.slice_size), np.float32)
-        return HealthySlices(slices=nothing, lungs=nothing.astype(bool))
-    slices = [case.slices() for case in cases]
-    lungs = [find_lungs(stack, config.preprocess) for stack in slices]
-    return HealthySlices(slices=np.concatenate(slices), lungs=np.concatenate(lungs))
+def _masked_slices(cases: Sequence[PreparedCase], config: Config) -> MaskedSlices:
+    return MaskedSlices(
+        [case.mapped_slices() for case in cases], [case.mapped_lungs(config.preprocess) for case in cases]
+    )
 
 
-def extract_split(
-    splits: Splits, names: Sequence[str], config: Config, networks: Path, *, on_progress: Progress = silent
-) -> dict[str, Residuals]:
+def _hashes(cases: Sequence[PreparedCase]) -> str:
+    return " ".join(case.case.sha256 for case in cases)
+
+
+def extract_split(splits: Splits, names: Sequence[str], workshop: Workshop) -> dict[str, Residuals]:
     """Residual stacks of several splits, from the denoiser as it was written."""
     cases = [case for name in names for case in splits[name]]
+    denoiser = load_denoiser(workshop.networks / "denoiser.keras")
     stacks, statistics = extract_residuals(
-        cases, load_denoiser(networks / "denoiser.keras"), config, on_progress=on_progress
+        cases, denoiser, workshop.config, workshop.folder / "residuals.npy", on_progress=workshop.on_progress
     )
     found, start = {}, 0
     for name in names:
@@ -89,26 +138,26 @@ def extract_split(
     return found
 
 
-def train_and_export_classifier(
-    train: Residuals, validation: Residuals, config: Config, networks: Path, *, on_progress: Progress = silent
-) -> History:
+def train_and_export_classifier(train: Residuals, validation: Residuals, workshop: Workshop) -> History:
     """Train the classifier and write its SavedModel."""
     model, history = train_classifier(
         train.stacks,
         train.labels,
         validation.stacks,
         validation.labels,
-        config,
-        on_epoch=lambda done, total: on_progress("train classifier", done, total),
+        workshop.config,
+        checkpoint=workshop.checkpoint("classifier", train.digest, validation.digest),
+        on_epoch=workshop.on_epoch("classifier"),
     )
-    shutil.rmtree(networks / "classifier", ignore_errors=True)
-    export_classifier(model, networks / "classifier", config.residual.shape)
+    folder = workshop.networks / "classifier"
+    shutil.rmtree(folder, ignore_errors=True)
+    export_classifier(model, folder, workshop.config.residual.shape)
     return history
 
 
-def calibrate(validation: Residuals, networks: Path) -> Calibration:
+def calibrate(validation: Residuals, workshop: Workshop) -> Calibration:
     """Fit temperature and threshold on validation, through the classifier as it was written."""
-    classify = load_classifier(networks / "classifier")
+    classify = load_classifier(workshop.networks / "classifier")
     raw = np.concatenate([classify(stack[None, ..., None]) for stack in validation.stacks])
     temperature = fit_temperature(raw, validation.labels)
     covid = apply_temperature(raw, temperature)[:, COVID]
@@ -116,15 +165,7 @@ def calibrate(validation: Residuals, networks: Path) -> Calibration:
 
 
 def assemble_bundle(
-    folder: Path,
-    *,
-    networks: Path,
-    train: Residuals,
-    splits: Splits,
-    config: Config,
-    calibration: Calibration,
-    data_version: str,
-    code_version: str,
+    folder: Path, *, train: Residuals, splits: Splits, calibration: Calibration, workshop: Workshop
 ) -> Bundle:
     """Write the bundle with what training saw as its reference."""
     seen = [*splits["denoiser"], *splits["train"]]
@@ -133,10 +174,11 @@ def assemble_bundle(
         # Without the denoiser's own Controls: it knows them by heart, so their residual is too small.
         ranges=ranges(train.statistics),
     )
+    data_version, code_version = workshop.versions
     return write_bundle(
         folder,
-        networks=networks,
-        config=config,
+        networks=workshop.networks,
+        config=workshop.config,
         calibration=calibration,
         reference=reference,
         data_version=data_version,

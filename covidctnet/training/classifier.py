@@ -1,9 +1,8 @@
 """Train the 3D CNN to tell Control, Covid-19 and CAP from residual stacks."""
 
-from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,20 +10,26 @@ from covidctnet.config import Config
 from covidctnet.errors import TrainingError
 from covidctnet.labels import LABELS
 from covidctnet.networks.classifier import build_classifier, compile_classifier
-from covidctnet.training.history import EpochProgress, History, decay, stop_on_nan
+from covidctnet.training.batches import Batch
+from covidctnet.training.checkpoint import Checkpoint
+from covidctnet.training.history import History
+from covidctnet.training.loop import OnEpoch, Schedule, cosine, fit
 
 Stacks = NDArray[np.float32]
-"""Residual stacks of several cases, axes (case, z, y, x)."""
+"""Residual stacks of several cases, axes (case, z, y, x); may be memory-mapped."""
+
+Plan = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]
+"""Of one epoch: order of the cases, by case its moves along (z, y, x), and whether it is mirrored."""
 
 
-class ShuffledStacks(keras.utils.PyDataset):
-    """Batches of (stacks, one-hot labels) in a new seeded order each epoch.
+class ShuffledStacks:
+    """Batches of (stacks, one-hot labels), in a new seeded order each epoch; see `batches.Batches`.
 
     Args:
         stacks: axes (case, z, y, x).
         labels: class indices, shape (case,).
         batch_size: cases a batch.
-        seed: source of the order and the flips.
+        seed: source of the order and the changes.
         flip: mirror a random half of the stacks left to right.
         shift: move each stack by up to so many voxels along each axis; what leaves on one side, air outside
             the body, enters on the other.
@@ -33,33 +38,28 @@ class ShuffledStacks(keras.utils.PyDataset):
     def __init__(
         self, stacks: Stacks, labels: NDArray[np.int64], *, batch_size: int, seed: int, flip: bool, shift: int = 0
     ) -> None:
-        super().__init__()
         self._stacks, self._targets = stacks, np.eye(len(LABELS), dtype=np.float32)[labels]
-        self._batch_size, self._flip, self._shift, self._seed, self._epoch = batch_size, flip, shift, seed, 0
-        self._draw_epoch()
+        self._batch_size, self._flip, self._shift, self._seed = batch_size, flip, shift, seed
+        self._plan = lru_cache(maxsize=2)(self._plan_epoch)
 
     def __len__(self) -> int:
         return -(-len(self._stacks) // self._batch_size)
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        batch = self._stacks[chosen]
-        mirrored = self._mirrored[chosen]
-        batch[mirrored] = batch[mirrored][..., ::-1]
-        for stack, moves in zip(batch, self._moves[chosen], strict=True):
-            stack[:] = np.roll(stack, tuple(moves), axis=(0, 1, 2))
+    def batch(self, epoch: int, index: int) -> Batch:
+        """One batch of an epoch, inputs with axes (case, z, y, x, 1)."""
+        order, moves, mirrored = self._plan(epoch)
+        chosen = order[index * self._batch_size : (index + 1) * self._batch_size]
+        batch = np.stack([self._stacks[case] for case in chosen])
+        for stack, case in zip(batch, chosen, strict=True):
+            changed = stack[..., ::-1] if mirrored[case] else stack
+            stack[:] = np.roll(changed, tuple(moves[case]), axis=(0, 1, 2))
         return batch[..., None], self._targets[chosen]
 
-    def on_epoch_end(self) -> None:
-        """Draw the next epoch's order and flips."""
-        self._epoch += 1
-        self._draw_epoch()
-
-    def _draw_epoch(self) -> None:
-        rng = np.random.default_rng((self._seed, self._epoch))
-        self._order = rng.permutation(len(self._stacks))
-        self._moves = rng.integers(-self._shift, self._shift + 1, size=(len(self._stacks), 3))
-        self._mirrored = (rng.random(len(self._stacks)) < 0.5) & self._flip
+    def _plan_epoch(self, epoch: int) -> Plan:
+        rng = np.random.default_rng((self._seed, epoch))
+        order = rng.permutation(len(self._stacks))
+        moves = rng.integers(-self._shift, self._shift + 1, size=(len(self._stacks), 3))
+        return order, moves, (rng.random(len(self._stacks)) < 0.5) & self._flip
 
 
 def train_classifier(
@@ -69,7 +69,8 @@ def train_classifier(
     validation_labels: NDArray[np.int64],
     config: Config,
     *,
-    on_epoch: Callable[[int, int], None] = lambda done, total: None,
+    checkpoint: Checkpoint | None = None,
+    on_epoch: OnEpoch = lambda done, total, history: None,
 ) -> tuple[Any, History]:
     """Train the classifier; the weights of the epoch with the lowest validation loss are kept.
 
@@ -79,48 +80,51 @@ def train_classifier(
         validation_stacks: residuals that choose the epoch.
         validation_labels: their class indices.
         config: classifier, residual shape and seed.
-        on_epoch: called with finished and total epochs.
+        checkpoint: where the state is kept, to go on after an interruption.
+        on_epoch: told of each finished epoch.
 
     Raises:
         TrainingError: a class is missing from training, or the loss is not finite.
+        TrainingInterruptedError: SIGTERM came.
     """
     missing = [name for index, name in enumerate(LABELS) if index not in labels]
     if missing:
         raise TrainingError(f"training holds no case of {', '.join(missing)}; add cases or change the split's shares")
     settings = config.classifier
-    keras.utils.set_random_seed(config.seed)
-    model = compile_classifier(build_classifier(settings, config.residual.shape, seed=config.seed), settings)
-    train = ShuffledStacks(
-        stacks,
-        labels,
-        batch_size=settings.batch_size,
-        seed=config.seed,
-        flip=settings.flip_augmentation,
-        shift=settings.shift_augmentation,
+
+    def build() -> Any:
+        return compile_classifier(build_classifier(settings, config.residual.shape, seed=config.seed), settings)
+
+    def batches(data: Stacks, classes: NDArray[np.int64], *, changed: bool) -> ShuffledStacks:
+        return ShuffledStacks(
+            data,
+            classes,
+            batch_size=settings.batch_size,
+            seed=config.seed,
+            flip=changed and settings.flip_augmentation,
+            shift=settings.shift_augmentation if changed else 0,
+        )
+
+    return fit(
+        build,
+        batches(stacks, labels, changed=True),
+        batches(validation_stacks, validation_labels, changed=False),
+        Schedule(
+            epochs=settings.epochs,
+            rate=cosine(settings.learning_rate, settings.epochs, settings.learning_rate_decay),
+            patience=settings.patience,
+            keep_best=True,
+            precision=settings.precision,
+            seed=config.seed,
+        ),
+        name="classifier",
+        checkpoint=checkpoint,
+        measures={"accuracy": _accuracy},
+        on_epoch=on_epoch,
     )
-    targets = np.eye(len(LABELS), dtype=np.float32)[validation_labels]
-    best = _BestWeights()
-    callbacks = [EpochProgress(on_epoch), stop_on_nan("classifier"), best]
-    if settings.learning_rate_decay == "cosine":
-        callbacks.append(decay(settings.learning_rate, settings.epochs))
-    result = model.fit(
-        train,
-        validation_data=(validation_stacks[..., None], targets),
-        epochs=settings.epochs,
-        verbose=0,
-        callbacks=callbacks,
-    )
-    model.set_weights(best.weights)
-    return model, {name: [float(value) for value in values] for name, values in result.history.items()}
 
 
-class _BestWeights(keras.callbacks.Callback):
-    def __init__(self) -> None:
-        super().__init__()
-        self.loss = np.inf
-        self.weights: list[NDArray[np.float32]] = []
+def _accuracy(targets: Any, predictions: Any) -> Any:
+    import keras
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        loss = (logs or {})["val_loss"]
-        if not self.weights or loss < self.loss:
-            self.loss, self.weights = loss, self.model.get_weights()
+    return keras.ops.mean(keras.metrics.categorical_accuracy(targets, predictions))

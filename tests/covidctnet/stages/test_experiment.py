@@ -79,7 +79,9 @@ def test_arrays_and_residuals_of_training_equal_those_of_the_predictor_to_the_bi
     output = run[0]
     cohort = Cohort.load(output / "cohort")
     prepared = preprocess_cohort(replace(cohort, cases=cohort.cases[:5]), smoke, tmp_path)
-    stacks, statistics = extract_residuals(prepared, load_denoiser(output / "bundle" / "denoiser.keras"), smoke)
+    stacks, statistics = extract_residuals(
+        prepared, load_denoiser(output / "bundle" / "denoiser.keras"), smoke, tmp_path / "residuals.npy"
+    )
     predictor = Predictor.load(output / "bundle")
     for case, stack, measured in zip(prepared, stacks, statistics, strict=True):
         seen = predictor.examine(read_volume(cohort.path(case.case.case), smoke.reader))

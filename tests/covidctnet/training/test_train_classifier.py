@@ -47,8 +47,8 @@ def test_the_weights_of_the_best_epoch_are_kept() -> None:
 
 def test_flips_mirror_left_and_right_of_about_half() -> None:
     stacks, labels = cases(40, 0)
-    batch, targets = ShuffledStacks(stacks, labels, batch_size=40, seed=1, flip=True)[0]
-    plain, same = ShuffledStacks(stacks, labels, batch_size=40, seed=1, flip=False)[0]
+    batch, targets = ShuffledStacks(stacks, labels, batch_size=40, seed=1, flip=True).batch(0, 0)
+    plain, same = ShuffledStacks(stacks, labels, batch_size=40, seed=1, flip=False).batch(0, 0)
     np.testing.assert_array_equal(targets, same)
     mirrored = [not np.array_equal(a, b) for a, b in zip(batch, plain, strict=True)]
     assert 10 < sum(mirrored) < 30
@@ -57,8 +57,8 @@ def test_flips_mirror_left_and_right_of_about_half() -> None:
 
 def test_shifts_move_each_stack_by_a_few_voxels() -> None:
     stacks, labels = cases(12, 0)
-    moved = ShuffledStacks(stacks, labels, batch_size=12, seed=1, flip=False, shift=2)[0][0][..., 0]
-    plain = ShuffledStacks(stacks, labels, batch_size=12, seed=1, flip=False)[0][0][..., 0]
+    moved = ShuffledStacks(stacks, labels, batch_size=12, seed=1, flip=False, shift=2).batch(0, 0)[0][..., 0]
+    plain = ShuffledStacks(stacks, labels, batch_size=12, seed=1, flip=False).batch(0, 0)[0][..., 0]
     steps = range(-2, 3)
     for one, other in zip(moved, plain, strict=True):
         found = [(z, y, x) for z in steps for y in steps for x in steps
