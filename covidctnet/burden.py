@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from covidctnet.config import BurdenConfig, PreprocessConfig
 from covidctnet.lungs import LEFT, RIGHT, LungLabels, segment_lungs
+from covidctnet.preprocess import to_hounsfield
 from covidctnet.volume import BoolArray, UnitArray, Volume
 
 SIDES = {RIGHT: "right", LEFT: "left"}
@@ -91,8 +92,7 @@ def measure_burden(
     """
     depth, height, width = (size / count for size, count in zip(volume.extent_mm, slices.shape, strict=True))
     spacing = depth, height, width
-    hu = slices * np.float32(preprocess.hu_max - preprocess.hu_min) + np.float32(preprocess.hu_min)
-    lungs = segment_lungs(Volume(hu=hu, spacing_mm=spacing))
+    lungs = segment_lungs(Volume(hu=to_hounsfield(slices, preprocess), spacing_mm=spacing))
     if not lungs.any():
         return Burden(share=0.0, lung_ml=0.0, regions=(), foci=(), words="no lung was found")
     ml = float(np.prod(spacing)) / 1000.0

@@ -100,6 +100,7 @@ class NoiseConfig:
 class DenoiserConfig:
     """BCDU-Net and its training (paper, Methods, "BCDU-Net").
 
+    `warm_start_epochs` teach the network to find lungs before it learns to denoise, 0 for a cold start.
     `patience` stops after so many epochs without a lower validation loss, 0 never; `precision` "auto" is
     mixed where a GPU is, else float32.
     """
@@ -111,6 +112,7 @@ class DenoiserConfig:
     learning_rate_decay: Literal["none", "cosine"] = "none"
     batch_size: Count = 5
     epochs: Count = 50
+    warm_start_epochs: Annotated[int, Field(ge=0, le=1_000_000)] = 10
     patience: Annotated[int, Field(ge=0)] = 0
     precision: Literal["auto", "float32", "mixed"] = "auto"
     slices_per_epoch: Annotated[int, Field(ge=0)] = 0
@@ -246,7 +248,7 @@ def load_profile(name_or_path: str, *, seed: int | None = None, epochs: int | No
     Args:
         name_or_path: `paper`, `demo`, `smoke` or a path that ends in .yaml or .yml.
         seed: replaces the profile's seed.
-        epochs: replaces the epochs of both networks.
+        epochs: replaces the epochs of both networks, and bounds those of the warm start.
 
     Raises:
         ConfigError: there is no such profile, or a field is refused.
@@ -270,4 +272,6 @@ def load_profile(name_or_path: str, *, seed: int | None = None, epochs: int | No
     if epochs is not None:
         for network in ("denoiser", "classifier"):
             values[network] = {**(values.get(network) or {}), "epochs": epochs}
+        warm = values["denoiser"].get("warm_start_epochs", DenoiserConfig.warm_start_epochs)
+        values["denoiser"]["warm_start_epochs"] = min(warm, epochs)
     return parse_config(values)

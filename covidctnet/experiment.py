@@ -86,11 +86,13 @@ def run_experiment(
         )
     splits = split_cases(prepared, ledger)
     with watch.time("train denoiser"):
-        denoiser_history = train.train_and_save_denoiser(splits, workshop)
+        histories = train.train_and_save_denoiser(splits, workshop)
     with watch.time("extract residuals"):
         residuals = train.extract_split(splits, ("train", "validation"), workshop)
     with watch.time("train classifier"):
-        classifier_history = train.train_and_export_classifier(residuals["train"], residuals["validation"], workshop)
+        histories["classifier"] = train.train_and_export_classifier(
+            residuals["train"], residuals["validation"], workshop
+        )
         calibration = train.calibrate(residuals["validation"], workshop)
     bundle = train.assemble_bundle(
         output / "bundle", train=residuals["train"], splits=splits, calibration=calibration, workshop=workshop
@@ -104,7 +106,6 @@ def run_experiment(
             mean_lung=mean_healthy_lung(splits["train"]),
             on_progress=on_progress,
         )
-    histories = {"denoiser": denoiser_history, "classifier": classifier_history}
     return write_results(output, bundle, splits, result, histories, watch.seconds, notes)
 
 

@@ -42,6 +42,11 @@ def preprocess(volume: Volume, config: PreprocessConfig) -> UnitArray:
     return np.concatenate([resize_slices(normalise(part[None], config), config.slice_size) for part in hu])
 
 
+def to_hounsfield(slices: UnitArray, config: PreprocessConfig) -> HUArray:
+    """Hounsfield units of preprocessed slices, same axes; what was outside of the range is lost."""
+    return slices * np.float32(config.hu_max - config.hu_min) + np.float32(config.hu_min)
+
+
 def preprocess_mask(mask: BoolArray, spacing_mm: Triple, config: PreprocessConfig) -> BoolArray:
     """Bring a mask onto the grid of the slices that `preprocess` makes of its volume.
 

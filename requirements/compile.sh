@@ -7,9 +7,9 @@ compile() {
   role=$1
   shift
   "$uv" pip compile pyproject.toml "$@" --python-version 3.11 --quiet --no-header --no-annotate \
-    --generate-hashes --no-emit-index-url --output-file "requirements/$role.lock"
+    --no-strip-extras --generate-hashes --no-emit-index-url --output-file "requirements/$role.lock"
 }
 compile dev --all-extras
-for role in train pipeline serve; do
+for role in train pipeline fetch serve; do
   compile "$role" --extra "$role" --constraint requirements/dev.lock
 done

@@ -57,3 +57,33 @@ def test_a_training_killed_five_times_ends_with_the_weights_of_one_that_never_wa
             np.testing.assert_array_equal(one[name], other[name])
     # The work of the killed runs was used: no epoch was trained anew from the start each time.
     assert epochs_in(killed) < epochs_in(whole) + KILLS
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-c", "from cli.main import main; main()", *map(str, arguments)]
+
+
+def test_a_terminated_train_command_says_how_to_go_on_and_does(tmp_path: Path) -> None:
+    import keras
+
+    cohort = tmp_path / "cohort"
+    subprocess.run(command("cohort", "phantom", cohort, "--profile", "smoke"), cwd=ROOT, check=True)
+    weights = {}
+    for name in ("whole", "stopped"):
+        train = command("train", cohort, "--output", tmp_path / name, "--profile", "smoke", "--json")
+        if name == "stopped":
+            process = subprocess.Popen(train, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+            while not (tmp_path / name / "work" / "denoiser.history.jsonl").exists():
+                assert process.poll() is None
+                time.sleep(0.01)
+            process.terminate()
+            _, message = process.communicate(timeout=60)
+            assert process.returncode == 143
+            assert "training of the denoiser was stopped in epoch" in message
+            assert "run the same command to go on" in message
+            assert not (tmp_path / name / "bundle").exists()
+        subprocess.run(train, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        model = keras.saving.load_model(tmp_path / name / "bundle" / "denoiser.keras", compile=False)
+        weights[name] = model.get_weights()
+    for one, other in zip(weights["whole"], weights["stopped"], strict=True):
+        np.testing.assert_array_equal(one, other)

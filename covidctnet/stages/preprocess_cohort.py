@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
@@ -13,13 +14,13 @@ from covidctnet.cohort import Case, Cohort
 from covidctnet.config import Config, PreprocessConfig
 from covidctnet.errors import CohortError, StudyError
 from covidctnet.labels import label_index
-from covidctnet.lungs import mean_lung_hu
+from covidctnet.lungs import mean_lung_hu, segment_lungs
 from covidctnet.phantom.truth import load_truth
-from covidctnet.preprocess import preprocess, preprocess_mask
+from covidctnet.preprocess import preprocess, preprocess_mask, to_hounsfield
 from covidctnet.progress import Progress, silent
 from covidctnet.reading import read_volume
 from covidctnet.training.pseudo_infection import find_lungs
-from covidctnet.volume import BoolArray, Scanner, UnitArray
+from covidctnet.volume import BoolArray, Scanner, UnitArray, Volume
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +58,26 @@ class PreparedCase:
         array: UnitArray = np.load(self.folder / f"{self.case.case}.npy", mmap_mode="r")
         return array
 
-    def mapped_lungs(self, config: PreprocessConfig) -> BoolArray:
+    def mapped_aerated(self, config: PreprocessConfig) -> BoolArray:
         """Aerated lung in the slices, axes (z, y, x); found once and left on disk."""
-        path = self.folder / f"{self.case.case}.lungs.npy"
+        return self._mapped_mask("aerated", lambda: find_lungs(self.slices(), config))
+
+    def mapped_lungs(self, config: PreprocessConfig) -> BoolArray:
+        """Both lungs with all that is inside them, without airways; found once and left on disk."""
+
+        def segment() -> BoolArray:
+            slices = self.slices()
+            extent = (count * step for count, step in zip(self.shape, self.spacing_mm, strict=True))
+            depth, height, width = (size / count for size, count in zip(extent, slices.shape, strict=True))
+            hu = to_hounsfield(slices, config)
+            return segment_lungs(Volume(hu=hu, spacing_mm=(depth, height, width))) > 0
+
+        return self._mapped_mask("lungs", segment)
+
+    def _mapped_mask(self, name: str, make: Callable[[], BoolArray]) -> BoolArray:
+        path = self.folder / f"{self.case.case}.{name}.npy"
         if not path.is_file():
-            save_array(path, find_lungs(self.slices(), config))
+            save_array(path, make())
         mask: BoolArray = np.load(path, mmap_mode="r")
         return mask
 

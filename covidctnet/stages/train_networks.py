@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covidctnet.bundle import Bundle, Calibration, Reference, write_bundle
-from covidctnet.config import Config
+from covidctnet.config import Config, PreprocessConfig
 from covidctnet.distribution import ranges
 from covidctnet.evaluation.calibration import apply_temperature, fit_temperature, fit_threshold
 from covidctnet.labels import CONTROL, COVID
@@ -25,6 +25,8 @@ from covidctnet.training.denoiser import train_denoiser
 from covidctnet.training.history import History, write_history
 from covidctnet.training.loop import OnEpoch
 from covidctnet.training.slices import MaskedSlices
+from covidctnet.training.warm_start import pretrain_on_lungs
+from covidctnet.volume import BoolArray
 
 _MOST_WATCHED = 128
 """Slices whose loss is watched each epoch; more would take time and tell nothing more."""
@@ -81,38 +83,53 @@ class Workshop:
         """State of a network's training, valid for this configuration, these versions and inputs."""
         parts = json.dumps([network, self.config.digest, *self.versions, *inputs])
         fingerprint = hashlib.sha256(parts.encode()).hexdigest()
-        return Checkpoint(self.folder / "checkpoints" / f"{network}.npz", fingerprint)
+        return Checkpoint(self.folder / "checkpoints" / f"{_file_name(network)}.npz", fingerprint)
 
     def on_epoch(self, network: str) -> OnEpoch:
-        """Tell of an epoch and write the losses so far to `<network>.history.jsonl`."""
+        """Tell of an epoch and write the losses so far to `<training>.history.jsonl`."""
 
         def tell(done: int, total: int, history: History) -> None:
-            write_history(self.folder / f"{network}.history.jsonl", history)
+            write_history(self.folder / f"{_file_name(network)}.history.jsonl", history)
             self.on_progress(f"train {network}", done, total)
 
         return tell
 
 
-def train_and_save_denoiser(splits: Splits, workshop: Workshop) -> History:
-    """Train the denoiser on its own Controls and write `denoiser.keras`."""
-    monitor = [case for case in splits["validation"] if case.label == CONTROL]
+def _file_name(network: str) -> str:
+    return network.replace(" ", "-")
+
+
+def train_and_save_denoiser(splits: Splits, workshop: Workshop) -> dict[str, History]:
+    """Train the denoiser on its own Controls and write `denoiser.keras`; returns the losses by training."""
     healthy = splits["denoiser"]
-    workshop.networks.mkdir(parents=True, exist_ok=True)
-    model, history = train_denoiser(
-        _masked_slices(healthy, workshop.config),
-        _masked_slices(monitor, workshop.config).thin(_MOST_WATCHED),
+    watched = [case for case in splits["validation"] if case.label == CONTROL]
+    inputs = _hashes(healthy), _hashes(watched)
+    histories, start = {}, None
+    if workshop.config.denoiser.warm_start_epochs and healthy and watched:
+        start, histories["warm start"] = pretrain_on_lungs(
+            _masked_slices(healthy, PreparedCase.mapped_lungs, workshop.config),
+            _masked_slices(watched, PreparedCase.mapped_lungs, workshop.config).thin(_MOST_WATCHED),
+            workshop.config,
+            checkpoint=workshop.checkpoint("warm start", *inputs),
+            on_epoch=workshop.on_epoch("warm start"),
+        )
+    model, histories["denoiser"] = train_denoiser(
+        _masked_slices(healthy, PreparedCase.mapped_aerated, workshop.config),
+        _masked_slices(watched, PreparedCase.mapped_aerated, workshop.config).thin(_MOST_WATCHED),
         workshop.config,
-        checkpoint=workshop.checkpoint("denoiser", _hashes(healthy), _hashes(monitor)),
+        start=start,
+        checkpoint=workshop.checkpoint("denoiser", *inputs),
         on_epoch=workshop.on_epoch("denoiser"),
     )
+    workshop.networks.mkdir(parents=True, exist_ok=True)
     save_denoiser(model, workshop.networks / "denoiser.keras")
-    return history
+    return histories
 
 
-def _masked_slices(cases: Sequence[PreparedCase], config: Config) -> MaskedSlices:
-    return MaskedSlices(
-        [case.mapped_slices() for case in cases], [case.mapped_lungs(config.preprocess) for case in cases]
-    )
+def _masked_slices(
+    cases: Sequence[PreparedCase], mask: Callable[[PreparedCase, PreprocessConfig], BoolArray], config: Config
+) -> MaskedSlices:
+    return MaskedSlices([case.mapped_slices() for case in cases], [mask(case, config.preprocess) for case in cases])
 
 
 def _hashes(cases: Sequence[PreparedCase]) -> str:

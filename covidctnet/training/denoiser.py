@@ -14,7 +14,7 @@ from covidctnet.config import Config, NoiseConfig
 from covidctnet.errors import TrainingError
 from covidctnet.networks.denoiser import build_denoiser, compile_denoiser
 from covidctnet.training.batches import Batch
-from covidctnet.training.checkpoint import Checkpoint
+from covidctnet.training.checkpoint import Checkpoint, Weights
 from covidctnet.training.collapse import require_live_output
 from covidctnet.training.history import History
 from covidctnet.training.loop import OnEpoch, Schedule, cosine, fit
@@ -68,6 +68,7 @@ def train_denoiser(
     monitor: MaskedSlices,
     config: Config,
     *,
+    start: Weights | None = None,
     checkpoint: Checkpoint | None = None,
     on_epoch: OnEpoch = lambda done, total, history: None,
 ) -> tuple[Any, History]:
@@ -77,6 +78,7 @@ def train_denoiser(
         train: slices of the denoiser's Controls.
         monitor: slices of other Controls, whose loss is watched and never trained on.
         config: denoiser, noise and seed.
+        start: weights to start from, see `warm_start`; drawn from the seed when None.
         checkpoint: where the state is kept, to go on after an interruption.
         on_epoch: told of each finished epoch.
 
@@ -95,7 +97,10 @@ def train_denoiser(
     height, width = config.preprocess.slice_size
 
     def build() -> Any:
-        return compile_denoiser(build_denoiser(settings, (height, width), seed=config.seed), settings)
+        model = compile_denoiser(build_denoiser(settings, (height, width), seed=config.seed), settings)
+        if start is not None:
+            model.set_weights(start)
+        return model
 
     def batches(data: MaskedSlices, slices_per_epoch: int) -> NoisySlices:
         return NoisySlices(

@@ -5,12 +5,13 @@ import numpy as np
 from covidctnet.config import NoiseConfig, PreprocessConfig
 from covidctnet.lungs import segment_aerated
 from covidctnet.perlin import pseudo_infection
+from covidctnet.preprocess import to_hounsfield
 from covidctnet.volume import BoolArray, UnitArray
 
 
 def find_lungs(slices: UnitArray, config: PreprocessConfig) -> BoolArray:
     """Mark aerated lung in preprocessed slices of one case, axes (z, y, x)."""
-    return segment_aerated(slices * np.float32(config.hu_max - config.hu_min) + np.float32(config.hu_min))
+    return segment_aerated(to_hounsfield(slices, config))
 
 
 def add_pseudo_infection(clean: UnitArray, lung: BoolArray, rng: np.random.Generator, config: NoiseConfig) -> UnitArray:

@@ -43,5 +43,7 @@ class MaskedSlices:
 
 
 def _all_places(lengths: Iterable[int]) -> NDArray[np.int64]:
-    places = [(case, index) for case, length in enumerate(lengths) for index in range(length)]
-    return np.array(places, np.int64).reshape(-1, 2)
+    counts = np.array(list(lengths), np.int64)
+    cases = np.repeat(np.arange(len(counts)), counts)
+    firsts = np.repeat(np.cumsum(counts) - counts, counts)
+    return np.stack([cases, np.arange(len(cases)) - firsts], axis=1)

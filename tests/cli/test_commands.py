@@ -53,11 +53,21 @@ def test_predict_prints_one_json_object(bundle: Path, study: Path) -> None:
 
 
 def test_predict_says_the_same_in_words(bundle: Path, study: Path) -> None:
-    result = call("predict", study, "--bundle", bundle)
+    result = call("predict", study, "--bundle", bundle, "--max-out-of-distribution", "1e6")
     assert result.returncode == 0, result.stderr
     assert "Not a medical device" in result.stdout
     assert "at threshold" in result.stdout
+    assert "of the lung is marked" in result.stdout
     assert "warning: only 20 slices" in result.stderr
+
+
+def test_predict_names_no_class_beyond_the_limit(bundle: Path, study: Path) -> None:
+    result = call("predict", study, "--bundle", bundle, "--max-out-of-distribution", "0", "--json")
+    answer: dict[str, Any] = json.loads(result.stdout)
+    assert answer["out_of_distribution"] > 0
+    assert (answer["label"], answer["covid_positive"]) == ("cannot be judged", None)
+    wrong = call("predict", study, "--bundle", bundle, "--max-out-of-distribution", "-1")
+    assert wrong.returncode == 2
 
 
 def test_every_refusal_is_one_line_of_its_own_and_exit_code_3(bundle: Path, tmp_path: Path) -> None:

@@ -49,7 +49,15 @@ def test_the_demo_leaves_what_it_promises(run: tuple[Path, dict[str, Any], list[
     assert summary["seconds"]["total"] == pytest.approx(
         sum(value for name, value in summary["seconds"].items() if name != "total"), abs=0.5
     )
-    order = ["make phantoms", "preprocess", "train denoiser", "extract residuals", "train classifier", "evaluate"]
+    order = [
+        "make phantoms",
+        "preprocess",
+        "train warm start",
+        "train denoiser",
+        "extract residuals",
+        "train classifier",
+        "evaluate",
+    ]
     assert list(dict.fromkeys(stages)) == order
 
 
