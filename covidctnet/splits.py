@@ -86,15 +86,19 @@ class Ledger:
         partial.write_text(text.getvalue(), "utf-8")
         os.replace(partial, path)
 
-    def split_of(self, patient: str) -> str:
-        """A patient's split.
+    def splits(self) -> "SplitOf":
+        """The split of every patient, by pseudonym; asking for one who has none says so."""
+        return SplitOf({row.patient: row.split for row in self.rows})
 
-        Raises:
-            CohortError: the patient was never assigned.
-        """
-        for row in self.rows:
-            if row.patient == patient:
-                return row.split
+
+class SplitOf(dict[str, str]):
+    """Splits by patient.
+
+    Raises:
+        CohortError: a patient was never assigned.
+    """
+
+    def __missing__(self, patient: str) -> str:
         raise CohortError(f"patient {patient} is in no split; assign the splits of this cohort first")
 
 

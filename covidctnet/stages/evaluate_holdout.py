@@ -1,10 +1,8 @@
 """Bundle and hold-out -> outcomes, measured through the Predictor that serving uses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from covidctnet.cohort import Cohort
 from covidctnet.config import Config
@@ -18,7 +16,8 @@ from covidctnet.evaluation.residual_contrast import (
 from covidctnet.predictor import NOT_JUDGED, Examination, Predictor
 from covidctnet.progress import Progress, silent
 from covidctnet.reading import read_volume
-from covidctnet.stages.preprocess_cohort import PreparedCase
+from covidctnet.stages.prepared import PreparedCase, PreparedCohort
+from covidctnet.volume import BoolArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +38,8 @@ class HoldoutResult:
 def evaluate_holdout(
     bundle: Path,
     cohort: Cohort,
-    holdout: Sequence[PreparedCase],
-    config: Config,
+    prepared: PreparedCohort,
     *,
-    mean_lung: float | None,
     most_kept: int = 15,
     on_progress: Progress = silent,
 ) -> HoldoutResult:
@@ -51,13 +48,13 @@ def evaluate_holdout(
     Args:
         bundle: the folder that training wrote.
         cohort: where the zips are.
-        holdout: the cases, none of whom any training saw.
-        config: reader thresholds and reference blurs.
-        mean_lung: mean intensity of healthy training lung; None where no truth is known.
+        prepared: all cases of the run; no training saw those of the hold-out.
         most_kept: how many examinations are kept for the report, wrong answers and one a class first.
         on_progress: told of each finished case.
     """
     predictor = Predictor.load(bundle)
+    config, holdout = predictor.bundle.config, prepared.of("holdout")
+    mean_lung = mean_healthy_lung(prepared)
     result = HoldoutResult()
     shown: set[int] = set()
     for number, case in enumerate(holdout):
@@ -80,16 +77,19 @@ def evaluate_holdout(
             result.kept[case.case.case] = examination
             if not wrong:
                 shown.add(case.label)
-        for method, means in _measure(examination, case, config, mean_lung).items():
+        for method, means in _measure(examination, case, prepared.truth(case), config, mean_lung).items():
             result.regions.setdefault(method, []).append(means)
         on_progress("evaluate", number + 1, len(holdout))
     return result
 
 
 def _measure(
-    examination: Examination, case: PreparedCase, config: Config, mean_lung: float | None
+    examination: Examination,
+    case: PreparedCase,
+    truth: Mapping[str, BoolArray] | None,
+    config: Config,
+    mean_lung: float | None,
 ) -> Mapping[str, RegionMeans]:
-    truth = case.truth()
     if truth is None or mean_lung is None:
         return {}
     slices = examination.slices
@@ -105,12 +105,8 @@ def _measure(
     }
 
 
-def mean_healthy_lung(cases: Sequence[PreparedCase]) -> float | None:
+def mean_healthy_lung(prepared: PreparedCohort) -> float | None:
     """Mean intensity, 0 to 1, of healthy lung in training cases; None where no truth is known."""
-    total, count = 0.0, 0
-    for case in cases:
-        truth = case.truth()
-        if truth is not None:
-            healthy = case.slices()[truth["lung"] & ~truth["infection"]]
-            total, count = total + float(healthy.sum(dtype=np.float64)), count + healthy.size
+    known = [case.healthy_lung for case in prepared.of("train")]
+    total, count = sum(intensity for intensity, _ in known), sum(voxels for _, voxels in known)
     return total / count if count else None

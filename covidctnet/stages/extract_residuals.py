@@ -1,47 +1,78 @@
-"""Preprocessed slices -> residual stacks, with the denoiser that the bundle will hold."""
+"""Preprocessed slices of a shard -> residual stacks, with the denoiser that the bundle will hold."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from covidctnet.config import Config
 from covidctnet.distribution import study_statistics
+from covidctnet.files import read_json, write_json
 from covidctnet.progress import Progress, silent
 from covidctnet.residual import denoise, residual, stack_residual
-from covidctnet.stages.preprocess_cohort import PreparedCase
-from covidctnet.training.classifier import Stacks
+
+_STACKS, _ROWS = "stacks.npy", "cases.json"
 
 
 def extract_residuals(
-    cases: Sequence[PreparedCase], denoiser: Any, config: Config, path: Path, *, on_progress: Progress = silent
-) -> tuple[Stacks, list[dict[str, float]]]:
-    """Residual stacks of several cases.
+    slices: Path, denoiser: Any, config: Config, output: Path, *, on_progress: Progress = silent
+) -> list[str]:
+    """Residual stacks of all cases of a shard, one after the other.
 
     Args:
-        cases: whose slices are read one after the other.
+        slices: holds `<case>.npy`, float32 (z, y, x).
         denoiser: as it was written.
         config: residual shape and batch size.
-        path: the .npy file that holds the stacks; they stay on disk, for a cohort may be larger than memory.
+        output: receives `stacks.npy`, float32 (case, z, y, x), filled on disk case by case, and `cases.json`
+            with the name of each case and the statistics that tell later whether a study is unlike it.
         on_progress: told of each finished case.
 
     Returns:
-        Memory-mapped stacks with axes (case, z, y, x), and by case the statistics that tell later whether a
-        study is unlike them.
+        Names of the cases, in the order of the stacks.
     """
-    shape = (len(cases), *config.residual.shape)
-    partial = path.with_suffix(".partial.npy")
-    stacks = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=shape)
-    statistics = []
-    for index, case in enumerate(cases):
-        slices = case.slices()
-        denoised = denoise(denoiser, slices, config.residual.batch_size)
-        stacks[index] = stack_residual(slices, denoised, config.residual)
-        statistics.append(study_statistics(slices, residual(slices, denoised)))
-        on_progress("extract residuals", index + 1, len(cases))
+    paths = sorted(slices.glob("*.npy"))
+    output.mkdir(parents=True, exist_ok=True)
+    rows = []
+    partial = output / f"{_STACKS}.partial"
+    stacks = np.lib.format.open_memmap(
+        partial, mode="w+", dtype=np.float32, shape=(len(paths), *config.residual.shape)
+    )
+    for index, path in enumerate(paths):
+        array = np.load(path)
+        denoised = denoise(denoiser, array, config.residual.batch_size)
+        stacks[index] = stack_residual(array, denoised, config.residual)
+        rows.append({"case": path.stem, "statistics": study_statistics(array, residual(array, denoised))})
+        on_progress("extract residuals", index + 1, len(paths))
     stacks.flush()
-    os.replace(partial, path)
-    found: Stacks = np.load(path, mmap_mode="r")
-    return found, statistics
+    os.replace(partial, output / _STACKS)
+    write_json(output / _ROWS, rows)
+    return [path.stem for path in paths]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResidualStacks:
+    """Residual stacks of all shards, left on disk.
+
+    Attributes:
+        stacks: by case, float32 (z, y, x), memory-mapped.
+        statistics: by case, see `distribution.study_statistics`.
+    """
+
+    stacks: dict[str, NDArray[np.float32]]
+    statistics: dict[str, dict[str, float]]
+
+    @classmethod
+    def load(cls, folders: Iterable[Path]) -> "ResidualStacks":
+        """Open the stacks of every shard."""
+        stacks: dict[str, NDArray[np.float32]] = {}
+        statistics: dict[str, dict[str, float]] = {}
+        for folder in folders:
+            rows: Sequence[dict[str, Any]] = read_json(folder / _ROWS)
+            mapped = np.load(folder / _STACKS, mmap_mode="r") if rows else []
+            for row, stack in zip(rows, mapped, strict=True):
+                stacks[row["case"]], statistics[row["case"]] = stack, row["statistics"]
+        return cls(stacks=stacks, statistics=statistics)

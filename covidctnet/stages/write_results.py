@@ -1,8 +1,6 @@
 """Outcomes -> metrics, `summary.json`, figures and the report; metrics are attached to the bundle."""
 
-import json
 import math
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,15 +13,15 @@ from covidctnet.evaluation.baselines import Baselines, CaseDescription, fit_base
 from covidctnet.evaluation.metrics import Metrics, evaluate
 from covidctnet.evaluation.residual_contrast import ResidualContrast, summarise_contrast
 from covidctnet.evaluation.tables import MetricRow, format_interval, format_value, metric_rows
+from covidctnet.files import write_json
 from covidctnet.labels import LABELS
 from covidctnet.predictor import DISCLAIMER, Examination
 from covidctnet.report.data import CaseExample, CohortCount, ReportData
 from covidctnet.report.render import render_report
 from covidctnet.stages.evaluate_holdout import HoldoutResult
-from covidctnet.stages.preprocess_cohort import PreparedCase
+from covidctnet.stages.prepared import PreparedCase, PreparedCohort
 from covidctnet.training.history import History
-
-Splits = Mapping[str, Sequence[PreparedCase]]
+from covidctnet.volume import BoolArray
 
 FEW_REAL_PATIENTS = 30
 """Below so many real patients nothing can be said about accuracy: one more answer moves it by 3 %."""
@@ -32,13 +30,22 @@ FEW_REAL_PATIENTS = 30
 def write_results(
     output: Path,
     bundle: Bundle,
-    splits: Splits,
+    prepared: PreparedCohort,
     result: HoldoutResult,
     histories: Mapping[str, History],
     seconds: Mapping[str, float],
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Score the hold-out and write what an experiment leaves behind.
+    """Score the hold-out and write what a training leaves behind.
+
+    Args:
+        output: receives `summary.json`, `report.html` and `figures/`.
+        bundle: whose metrics these are; they are attached to it.
+        prepared: all cases of the run.
+        result: what the hold-out gave.
+        histories: losses by training.
+        seconds: by stage.
+        notes: sentences that the report shows at its top.
 
     Returns:
         The content of `summary.json`.
@@ -48,14 +55,14 @@ def write_results(
         result.outcomes, threshold=bundle.calibration.threshold, config=config.evaluation, seed=config.seed
     )
     baselines = fit_baselines(
-        [_describe(case) for case in splits["train"]],
-        [_describe(case) for case in splits["holdout"]],
+        [_describe(case) for case in prepared.of("train")],
+        [_describe(case) for case in prepared.of("holdout")],
         config=config.evaluation,
         seed=config.seed,
     )
     contrast = summarise_contrast(result.regions, config=config.evaluation, seed=config.seed)
-    all_notes = (*notes, *cohort_notes(splits), *learning_notes(histories), *judgement_notes(result))
-    data = _report_data(bundle, splits, result, histories, seconds, metrics, baselines, contrast, all_notes)
+    all_notes = (*notes, *cohort_notes(prepared.cases), *learning_notes(histories), *judgement_notes(result))
+    data = _report_data(bundle, prepared, result, histories, seconds, metrics, baselines, contrast, all_notes)
     render_report(data, output)
     summary = {
         "profile": config.name,
@@ -77,16 +84,13 @@ def write_results(
         "disclaimer": DISCLAIMER,
     }
     attach_metrics(bundle, {"metrics": summary["metrics"], "baselines": summary["baselines"]})
-    partial = output / "summary.json.partial"
-    partial.write_text(json.dumps(summary, indent=2), "utf-8")
-    os.replace(partial, output / "summary.json")
+    write_json(output / "summary.json", summary)
     return summary
 
 
-def cohort_notes(splits: Splits) -> list[str]:
+def cohort_notes(cases: Sequence[PreparedCase]) -> list[str]:
     """What a reader must know of a cohort before any figure."""
-    cases = [case for split in splits.values() for case in split]
-    real = {case.case.patient for case in cases if case.truth() is None}
+    real = {case.case.patient for case in cases if not case.phantom}
     phantoms = {case.case.patient for case in cases} - real
     notes = []
     if phantoms:
@@ -169,7 +173,7 @@ def _more_rows(baselines: Baselines, contrast: Sequence[ResidualContrast]) -> li
 
 def _report_data(
     bundle: Bundle,
-    splits: Splits,
+    prepared: PreparedCohort,
     result: HoldoutResult,
     histories: Mapping[str, History],
     seconds: Mapping[str, float],
@@ -179,8 +183,8 @@ def _report_data(
     notes: Sequence[str],
 ) -> ReportData:
     config: Config = bundle.config
-    prepared = {case.case.case: case for case in splits["holdout"]}
-    kept = [_example(prepared[name], seen, config) for name, seen in result.kept.items()]
+    holdout = {case.case.case: case for case in prepared.of("holdout")}
+    kept = [_example(holdout[name], prepared.truth(holdout[name]), seen) for name, seen in result.kept.items()]
     return ReportData(
         title="CovidCTNet experiment",
         profile=config.name,
@@ -190,7 +194,7 @@ def _report_data(
         code_version=bundle.code_version,
         pair_id=bundle.pair_id,
         seconds=seconds,
-        cohort_table=_count(splits),
+        cohort_table=_count(prepared.cases),
         metrics=metrics,
         baselines=baselines,
         contrast=contrast,
@@ -202,8 +206,8 @@ def _report_data(
     )
 
 
-def _example(case: PreparedCase, seen: Examination, config: Config) -> CaseExample:
-    truth = case.truth() or {}
+def _example(case: PreparedCase, known: Mapping[str, BoolArray] | None, seen: Examination) -> CaseExample:
+    truth = known or {}
     probabilities = tuple(seen.answer.probabilities[name] for name in LABELS)
     extent = tuple(count * step for count, step in zip(case.shape, case.spacing_mm, strict=True))
     return CaseExample(
@@ -219,14 +223,13 @@ def _example(case: PreparedCase, seen: Examination, config: Config) -> CaseExamp
     )
 
 
-def _count(splits: Splits) -> list[CohortCount]:
+def _count(prepared: Sequence[PreparedCase]) -> list[CohortCount]:
     cases: Counter[tuple[str, str, str]] = Counter()
     patients: dict[tuple[str, str, str], set[str]] = {}
-    for split, members in splits.items():
-        for case in members:
-            key = case.case.label, str(case.scanner), split
-            cases[key] += 1
-            patients.setdefault(key, set()).add(case.case.patient)
+    for case in prepared:
+        key = case.case.label, str(case.scanner), case.split
+        cases[key] += 1
+        patients.setdefault(key, set()).add(case.case.patient)
     return [
         CohortCount(label=label, scanner=scanner, split=split, patients=len(patients[key]), cases=count)
         for key, count in sorted(cases.items())

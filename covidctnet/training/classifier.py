@@ -1,5 +1,6 @@
 """Train the 3D CNN to tell Control, Covid-19 and CAP from residual stacks."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,8 +16,8 @@ from covidctnet.training.checkpoint import Checkpoint
 from covidctnet.training.history import History
 from covidctnet.training.loop import OnEpoch, Schedule, cosine, fit
 
-Stacks = NDArray[np.float32]
-"""Residual stacks of several cases, axes (case, z, y, x); may be memory-mapped."""
+Stacks = Sequence[NDArray[np.float32]] | NDArray[np.float32]
+"""Residual stacks of several cases, axes (case, z, y, x), or one array a case; may be memory-mapped."""
 
 Plan = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]
 """Of one epoch: order of the cases, by case its moves along (z, y, x), and whether it is mirrored."""

@@ -1,0 +1,87 @@
+"""The last steps: evaluate the bundle on the hold-out, and register it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from covidctnet.files import link_tree, publish, read_json, write_json
+from covidctnet.labels import LABELS
+from covidctnet.stages.prepared import PreparedCohort
+from integrations.steps.cohorts import open_cohort
+from integrations.steps.context import load_seconds, open_step
+from integrations.steps.training import load_histories
+
+_REGISTRATION = "registration.json"
+
+
+def evaluate(
+    *,
+    cohort: str,
+    splits: str,
+    validated: str,
+    records: Sequence[str],
+    denoiser: str,
+    residuals: Sequence[str],
+    training: str,
+    bundle: str,
+    evaluated: str,
+    output: str,
+    html: str,
+    run: Mapping[str, str],
+) -> dict[str, Any]:
+    """Answer for every hold-out case through the bundle, score the answers and write the report.
+
+    Args:
+        cohort, splits, validated, records, denoiser, residuals, training, bundle: outputs of the earlier steps.
+        evaluated: becomes the bundle with its hold-out metrics.
+        output: receives `summary.json`, `report.html` and `figures/`.
+        html: receives the report once more, for the interface of Kubeflow.
+        run: see `RunContext`.
+
+    Returns:
+        `metrics`: figures by name; `confusion`: labels and counts; `roc`: false and true positive rates and
+        thresholds of Covid-19.
+    """
+    with open_step("evaluate", run) as step:
+        from covidctnet.bundle import load_bundle
+        from covidctnet.stages.evaluate_holdout import evaluate_holdout
+        from covidctnet.stages.write_results import write_results
+
+        place, source, folder = Path(evaluated), open_cohort(Path(cohort)), Path(output)
+        link_tree(Path(bundle), place)
+        prepared = PreparedCohort.load(map(Path, records))
+        result = evaluate_holdout(place, source, prepared, on_progress=step.on_progress)
+        histories = load_histories([Path(denoiser), Path(training)])
+        seconds = {
+            "validate": sum(load_seconds(Path(path)) for path in (cohort, splits, validated)),
+            "preprocess": sum(load_seconds(Path(path)) for path in records),
+            "train denoiser": load_seconds(Path(denoiser)),
+            "extract residuals": sum(load_seconds(Path(path)) for path in residuals),
+            "train classifier": load_seconds(Path(training)),
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+        summary = write_results(folder, load_bundle(place), prepared, result, histories, seconds)
+        publish(folder / "report.html", Path(html))
+        figures = plain_metrics(summary["metrics"])
+        step.tracker.log_metrics(figures)
+        step.tracker.log_figures(folder / "figures")
+        step.tracker.log_artifact(folder / "report.html")
+        step.save_seconds(folder)
+        return {
+            "metrics": figures,
+            "confusion": [list(LABELS), summary["metrics"]["three_class"]["confusion"]],
+            "roc": _covid_roc(result.outcomes),
+        }
+
+
+def plain_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The figures of a hold-out that have a value, by name, with the ends of their intervals."""
+    found: dict[str, float] = {}
+    for group in ("three_class", "covid"):
+        for name, value in metrics[group].items():
+            if isinstance(value, dict) and value.get("value") is not None:
+                found[f"{group}_{name}"] = float(value["value"])
+                for end in ("low", "high"):
+                    if value.get(end) is not None:
+                        found[f"{group}_{name}_{end}"] = float(value[end])
+    return found

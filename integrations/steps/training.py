@@ -1,0 +1,172 @@
+"""The steps from cases to a bundle."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from covidctnet.files import read_json, write_json
+from covidctnet.stages.prepared import PreparedCohort
+from covidctnet.training.history import History
+from integrations.steps.cohorts import load_ledger, load_shard, open_cohort
+from integrations.steps.context import Step, open_step
+
+if TYPE_CHECKING:
+    from covidctnet.stages.training_state import TrainingState
+
+HISTORIES = "histories.json"
+"""Losses by epoch and training, beside what was trained."""
+
+
+def preprocess(
+    *,
+    cohort: str,
+    splits: str,
+    validated: str,
+    shard: int,
+    slices: str,
+    healthy: str,
+    records: str,
+    run: Mapping[str, str],
+) -> None:
+    """Preprocess the cases of one shard.
+
+    Args:
+        cohort: output of `fetch_dataset`.
+        splits: output of `settle_splits`.
+        validated: output of `validate_scanner_metadata`.
+        shard: number of the shard, from 0.
+        slices: receives the slices of training and validation.
+        healthy: receives those of healthy lungs that the denoiser needs, with masks.
+        records: receives a record of each case.
+        run: see `RunContext`.
+    """
+    from covidctnet.stages.preprocess_cohort import ShardFolders, preprocess_shard
+
+    source = open_cohort(Path(cohort))
+    cases, shards = load_shard(Path(validated), source, shard)
+    with open_step(f"preprocess {shard + 1} of {shards}", run) as step:
+        folders = ShardFolders(slices=Path(slices), healthy=Path(healthy), records=Path(records))
+        ledger = load_ledger(Path(splits))
+        preprocess_shard(source, cases, ledger, step.run.config, folders, on_progress=step.on_progress)
+        step.tracker.log_metrics({"cases": len(cases)})
+        step.save_seconds(folders.records)
+
+
+def train_denoiser(
+    *, records: Sequence[str], healthy: Sequence[str], state: str, output: str, run: Mapping[str, str]
+) -> dict[str, float]:
+    """Train the denoiser on the healthy slices of all shards.
+
+    Args:
+        records: of all shards.
+        healthy: of all shards.
+        state: folder that outlives the step, for checkpoints.
+        output: receives `denoiser.keras` and its losses.
+        run: see `RunContext`.
+
+    Returns:
+        The last losses, for the metrics of the step.
+    """
+    with open_step("train denoiser", run) as step:
+        from covidctnet.stages.train_denoiser import train_and_save_denoiser
+
+        folder = Path(output)
+        prepared = PreparedCohort.load(map(Path, records))
+        histories = train_and_save_denoiser(prepared, [Path(path) for path in healthy], folder, _state(step, state))
+        return _close_training(step, histories, folder)
+
+
+def extract_residuals(
+    *, slices: str, denoiser: str, shard: str, output: str, run: Mapping[str, str]
+) -> None:
+    """Residual stacks of one shard's training and validation cases.
+
+    Args:
+        slices: of the shard.
+        denoiser: output of `train_denoiser`.
+        shard: name of the shard, for the record.
+        output: receives the stacks and the statistics of each case.
+        run: see `RunContext`.
+    """
+    with open_step(f"extract residuals {shard}", run) as step:
+        from covidctnet.networks.saving import load_denoiser
+        from covidctnet.stages import extract_residuals as stage
+
+        network = load_denoiser(Path(denoiser) / "denoiser.keras")
+        names = stage.extract_residuals(
+            Path(slices), network, step.run.config, Path(output), on_progress=step.on_progress
+        )
+        step.tracker.log_metrics({"cases": len(names)})
+        step.save_seconds(Path(output))
+
+
+def train_classifier(
+    *,
+    records: Sequence[str],
+    residuals: Sequence[str],
+    denoiser: str,
+    state: str,
+    bundle: str,
+    training: str,
+    run: Mapping[str, str],
+) -> dict[str, float]:
+    """Train the classifier on the residuals of all shards and write the bundle.
+
+    Args:
+        records: of all shards.
+        residuals: of all shards.
+        denoiser: output of `train_denoiser`.
+        state: folder that outlives the step, for checkpoints.
+        bundle: becomes the bundle.
+        training: receives the losses.
+        run: see `RunContext`.
+
+    Returns:
+        The last losses, for the metrics of the step.
+    """
+    with open_step("train classifier", run) as step:
+        from covidctnet.stages.extract_residuals import ResidualStacks
+        from covidctnet.stages.train_classifier import train_and_write_bundle
+
+        made, history = train_and_write_bundle(
+            PreparedCohort.load(map(Path, records)),
+            ResidualStacks.load(map(Path, residuals)),
+            Path(denoiser),
+            Path(bundle),
+            _state(step, state),
+            data_version=step.run.data_version,
+        )
+        step.tracker.log_params({"pair_id": made.pair_id})
+        return _close_training(step, {"classifier": history}, Path(training))
+
+
+def _state(step: Step, folder: str) -> "TrainingState":
+    from covidctnet.stages.training_state import TrainingState
+
+    return TrainingState(
+        folder=Path(folder),
+        config=step.run.config,
+        code_version=step.run.code_version,
+        on_progress=step.on_progress,
+    )
+
+
+def _close_training(step: Step, histories: Mapping[str, History], folder: Path) -> dict[str, float]:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / HISTORIES, histories)
+    for name, history in histories.items():
+        step.tracker.log_history(history, prefix=f"{name.replace(' ', '_')}.")
+    step.save_seconds(folder)
+    return {
+        f"{name.replace(' ', '_')}_{what}": history[what][-1]
+        for name, history in histories.items()
+        for what in ("loss", "val_loss")
+    }
+
+
+def load_histories(folders: Sequence[Path]) -> dict[str, History]:
+    """Losses by epoch and training."""
+    found: dict[str, History] = {}
+    for folder in folders:
+        found |= read_json(folder / HISTORIES)
+    return found
