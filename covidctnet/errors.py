@@ -11,7 +11,11 @@ CovidCTNetError
 ├── CohortError                 a cohort's table, cases, splits or ledger contradict each other
 ├── TrainingError               training cannot start or diverged
 ├── TrainingInterruptedError    a stop was asked for; the state is saved, and a rerun goes on
-└── BundleError                 a bundle is missing, damaged or was written for something else
+├── BundleError                 a bundle is missing, damaged or was written for something else
+└── TrackingError               MLflow does not take or give a record, or a record may not go there
+    ├── TrackingOutageError     the address did not answer in time; what was to be sent is kept
+    ├── TrackingDeniedError     the credentials are not accepted
+    └── PrivateRecordError      a record names a patient or a study, or is an image
 
 A message names the value that was seen and what to do; it never holds a patient's identity, so a
 file is named by its place in the input (`file 17 of 133`), not by its name.
@@ -64,3 +68,19 @@ class TrainingInterruptedError(CovidCTNetError):
 
 class BundleError(CovidCTNetError):
     """A bundle is missing, damaged or was written for something else."""
+
+
+class TrackingError(CovidCTNetError):
+    """MLflow does not take or give a record, or a record may not go there."""
+
+
+class TrackingOutageError(TrackingError):
+    """The tracking address did not answer in time; what was to be sent is kept."""
+
+
+class TrackingDeniedError(TrackingError):
+    """The tracking address does not accept the credentials."""
+
+
+class PrivateRecordError(TrackingError):
+    """A record names a patient or a study, or is an image; it must not leave."""
