@@ -1,1 +1,1 @@
-"""Kubeflow components, one thin file a step of the data flow."""
+"""One thin Kubeflow component a file: its signature, imports and one call."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from covidctnet.evaluation.bootstrap import Bools, Floats
 from covidctnet.evaluation.outcomes import CaseOutcome
-from covidctnet.labels import LABELS
+from covidctnet.labels import COVID, LABELS
 
 
 def weighted_auc(positive: Bools, scores: Floats, weights: Floats) -> Floats:
@@ -112,3 +112,18 @@ def _curve(name: str, x: Floats, y: Floats) -> RocCurve:
         true_positive_rate=tuple(y.tolist()),
         auc=float(np.trapezoid(y, x)),
     )
+
+
+def covid_roc_points(outcomes: Sequence[CaseOutcome]) -> tuple[list[float], list[float], list[float]]:
+    """False positive rates, true positive rates and thresholds, 0 to 1, of Covid-19 against the rest.
+
+    The point where no case is positive stands at a threshold of 1, for no probability lies above; the lists are
+    empty where one side has no case.
+    """
+    from sklearn.metrics import roc_curve
+
+    truth = np.array([outcome.label == COVID for outcome in outcomes])
+    if truth.all() or not truth.any():
+        return [], [], []
+    false, true, thresholds = roc_curve(truth, [outcome.probabilities[COVID] for outcome in outcomes])
+    return false.tolist(), true.tolist(), np.minimum(thresholds, 1.0).tolist()

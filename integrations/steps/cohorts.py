@@ -1,6 +1,6 @@
 """The steps before any training: fetch the data version, settle the splits, validate the scanners."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +88,9 @@ def validate_scanner_metadata(
     cases_per_shard: int,
     output: str,
     html: str,
+    log_metric: Callable[[str, float], None],
     run: Mapping[str, str],
-) -> tuple[list[int], dict[str, float]]:
+) -> list[int]:
     """Check the scanners of a data version, leave out what is quarantined and cut the rest into shards.
 
     Args:
@@ -99,10 +100,11 @@ def validate_scanner_metadata(
         cases_per_shard: most cases of a shard.
         output: receives the metadata table, suites, results and the shards.
         html: receives the report.
+        log_metric: takes a name and a count.
         run: see `RunContext`.
 
     Returns:
-        The numbers of the shards, and figures for the metrics of the step.
+        The numbers of the shards.
 
     Raises:
         CohortError: the policy fails this data version, or no case is left.
@@ -122,6 +124,8 @@ def validate_scanner_metadata(
             "warnings": float(len(verdict.warnings)),
             "failures": float(len(verdict.failures)),
         }
+        for name, value in figures.items():
+            log_metric(name, value)
         step.tracker.log_metrics(figures)
         step.tracker.log_artifacts(folder / "validation", "validation")
         if not verdict.passed:
@@ -133,7 +137,7 @@ def validate_scanner_metadata(
         names = [[case.case for case in shard_cases(left, number, shards)] for number in range(shards)]
         write_json(folder / _SHARDS, names)
         step.save_seconds(folder)
-        return list(range(shards)), figures
+        return list(range(shards))
 
 
 def _write_policy(text: str, folder: Path) -> Path | None:

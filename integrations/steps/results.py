@@ -1,10 +1,10 @@
 """The last steps: evaluate the bundle on the hold-out, and register it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from covidctnet.files import link_tree, publish, read_json, write_json
+from covidctnet.files import link_tree, publish, write_json
 from covidctnet.labels import LABELS
 from covidctnet.stages.prepared import PreparedCohort
 from integrations.steps.cohorts import open_cohort
@@ -27,8 +27,11 @@ def evaluate(
     evaluated: str,
     output: str,
     html: str,
+    log_metric: Callable[[str, float], None],
+    log_confusion: Callable[[list[str], list[list[int]]], None],
+    log_roc: Callable[[list[float], list[float], list[float]], None],
     run: Mapping[str, str],
-) -> dict[str, Any]:
+) -> None:
     """Answer for every hold-out case through the bundle, score the answers and write the report.
 
     Args:
@@ -36,14 +39,14 @@ def evaluate(
         evaluated: becomes the bundle with its hold-out metrics.
         output: receives `summary.json`, `report.html` and `figures/`.
         html: receives the report once more, for the interface of Kubeflow.
+        log_metric: takes a name and a value of the hold-out.
+        log_confusion: takes labels, and counts with rows by true and columns by answered class.
+        log_roc: takes false and true positive rates and thresholds of Covid-19 against the rest.
         run: see `RunContext`.
-
-    Returns:
-        `metrics`: figures by name; `confusion`: labels and counts; `roc`: false and true positive rates and
-        thresholds of Covid-19.
     """
     with open_step("evaluate", run) as step:
         from covidctnet.bundle import load_bundle
+        from covidctnet.evaluation.roc import covid_roc_points
         from covidctnet.stages.evaluate_holdout import evaluate_holdout
         from covidctnet.stages.write_results import write_results
 
@@ -67,11 +70,10 @@ def evaluate(
         step.tracker.log_figures(folder / "figures")
         step.tracker.log_artifact(folder / "report.html")
         step.save_seconds(folder)
-        return {
-            "metrics": figures,
-            "confusion": [list(LABELS), summary["metrics"]["three_class"]["confusion"]],
-            "roc": _covid_roc(result.outcomes),
-        }
+        for name, value in figures.items():
+            log_metric(name, value)
+        log_confusion(list(LABELS), summary["metrics"]["three_class"]["confusion"])
+        log_roc(*covid_roc_points(result.outcomes))
 
 
 def plain_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -85,3 +87,29 @@ def plain_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
                     if value.get(end) is not None:
                         found[f"{group}_{name}_{end}"] = float(value[end])
     return found
+
+
+def register(*, bundle: str, output: str, log_metric: Callable[[str, float], None], run: Mapping[str, str]) -> int:
+    """Register the evaluated bundle as a candidate model; what becomes of it is decided elsewhere.
+
+    Args:
+        bundle: with its hold-out metrics.
+        output: receives `registration.json` with the model's version.
+        log_metric: takes the version.
+        run: see `RunContext`.
+
+    Returns:
+        The version.
+    """
+    with open_step("register", run) as step:
+        from integrations.registry import register_bundle
+        from integrations.tracking import TrackingSettings
+
+        settings = TrackingSettings(**step.run.tracking)
+        version = register_bundle(Path(bundle), run_key=step.run.run_key, settings=settings)
+        folder = Path(output)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / _REGISTRATION, {"model": settings.model, "version": version})
+        log_metric("version", float(version))
+        step.save_seconds(folder)
+        return version

@@ -1,6 +1,6 @@
 """The steps from cases to a bundle."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,11 @@ from integrations.steps.context import Step, open_step
 
 if TYPE_CHECKING:
     from covidctnet.stages.training_state import TrainingState
+
+SHARD = "shard.json"
+"""Number of a shard and how many there are, beside its slices."""
+
+LogMetric = Callable[[str, float], None]
 
 HISTORIES = "histories.json"
 """Losses by epoch and training, beside what was trained."""
@@ -26,8 +31,9 @@ def preprocess(
     slices: str,
     healthy: str,
     records: str,
+    address: str,
     run: Mapping[str, str],
-) -> None:
+) -> str:
     """Preprocess the cases of one shard.
 
     Args:
@@ -38,7 +44,11 @@ def preprocess(
         slices: receives the slices of training and validation.
         healthy: receives those of healthy lungs that the denoiser needs, with masks.
         records: receives a record of each case.
+        address: of the slices, for the step that needs this shard alone.
         run: see `RunContext`.
+
+    Returns:
+        The address.
     """
     from covidctnet.stages.preprocess_cohort import ShardFolders, preprocess_shard
 
@@ -49,12 +59,20 @@ def preprocess(
         ledger = load_ledger(Path(splits))
         preprocess_shard(source, cases, ledger, step.run.config, folders, on_progress=step.on_progress)
         step.tracker.log_metrics({"cases": len(cases)})
+        write_json(folders.slices / SHARD, [shard, shards])
         step.save_seconds(folders.records)
+        return address
 
 
 def train_denoiser(
-    *, records: Sequence[str], healthy: Sequence[str], state: str, output: str, run: Mapping[str, str]
-) -> dict[str, float]:
+    *,
+    records: Sequence[str],
+    healthy: Sequence[str],
+    state: str,
+    output: str,
+    log_metric: LogMetric,
+    run: Mapping[str, str],
+) -> None:
     """Train the denoiser on the healthy slices of all shards.
 
     Args:
@@ -62,10 +80,8 @@ def train_denoiser(
         healthy: of all shards.
         state: folder that outlives the step, for checkpoints.
         output: receives `denoiser.keras` and its losses.
+        log_metric: takes a name and a last loss.
         run: see `RunContext`.
-
-    Returns:
-        The last losses, for the metrics of the step.
     """
     with open_step("train denoiser", run) as step:
         from covidctnet.stages.train_denoiser import train_and_save_denoiser
@@ -73,22 +89,20 @@ def train_denoiser(
         folder = Path(output)
         prepared = PreparedCohort.load(map(Path, records))
         histories = train_and_save_denoiser(prepared, [Path(path) for path in healthy], folder, _state(step, state))
-        return _close_training(step, histories, folder)
+        _close_training(step, histories, folder, log_metric)
 
 
-def extract_residuals(
-    *, slices: str, denoiser: str, shard: str, output: str, run: Mapping[str, str]
-) -> None:
+def extract_residuals(*, slices: str, denoiser: str, output: str, run: Mapping[str, str]) -> None:
     """Residual stacks of one shard's training and validation cases.
 
     Args:
         slices: of the shard.
         denoiser: output of `train_denoiser`.
-        shard: name of the shard, for the record.
         output: receives the stacks and the statistics of each case.
         run: see `RunContext`.
     """
-    with open_step(f"extract residuals {shard}", run) as step:
+    shard, shards = read_json(Path(slices) / SHARD)
+    with open_step(f"extract residuals {shard + 1} of {shards}", run) as step:
         from covidctnet.networks.saving import load_denoiser
         from covidctnet.stages import extract_residuals as stage
 
@@ -108,8 +122,9 @@ def train_classifier(
     state: str,
     bundle: str,
     training: str,
+    log_metric: LogMetric,
     run: Mapping[str, str],
-) -> dict[str, float]:
+) -> None:
     """Train the classifier on the residuals of all shards and write the bundle.
 
     Args:
@@ -119,10 +134,8 @@ def train_classifier(
         state: folder that outlives the step, for checkpoints.
         bundle: becomes the bundle.
         training: receives the losses.
+        log_metric: takes a name and a last loss.
         run: see `RunContext`.
-
-    Returns:
-        The last losses, for the metrics of the step.
     """
     with open_step("train classifier", run) as step:
         from covidctnet.stages.extract_residuals import ResidualStacks
@@ -137,7 +150,7 @@ def train_classifier(
             data_version=step.run.data_version,
         )
         step.tracker.log_params({"pair_id": made.pair_id})
-        return _close_training(step, {"classifier": history}, Path(training))
+        _close_training(step, {"classifier": history}, Path(training), log_metric)
 
 
 def _state(step: Step, folder: str) -> "TrainingState":
@@ -151,17 +164,15 @@ def _state(step: Step, folder: str) -> "TrainingState":
     )
 
 
-def _close_training(step: Step, histories: Mapping[str, History], folder: Path) -> dict[str, float]:
+def _close_training(step: Step, histories: Mapping[str, History], folder: Path, log_metric: LogMetric) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / HISTORIES, histories)
     for name, history in histories.items():
-        step.tracker.log_history(history, prefix=f"{name.replace(' ', '_')}.")
+        prefix = name.replace(" ", "_")
+        step.tracker.log_history(history, prefix=f"{prefix}.")
+        for what in ("loss", "val_loss"):
+            log_metric(f"{prefix}_{what}", history[what][-1])
     step.save_seconds(folder)
-    return {
-        f"{name.replace(' ', '_')}_{what}": history[what][-1]
-        for name, history in histories.items()
-        for what in ("loss", "val_loss")
-    }
 
 
 def load_histories(folders: Sequence[Path]) -> dict[str, History]:

@@ -1,0 +1,31 @@
+"""Compile the training pipeline to the file that Kubeflow takes."""
+
+import os
+from pathlib import Path
+
+from pipelines.settings import PipelineSettings
+
+
+def compile_pipeline(settings: PipelineSettings, output: Path) -> Path:
+    """Write the compiled pipeline; the file is complete or as it was.
+
+    Args:
+        settings: with an image that is pinned by digest.
+        output: a YAML file.
+
+    Raises:
+        ConfigError: the image is not pinned, or the output is no YAML file.
+    """
+    from kfp import compiler
+
+    from covidctnet.errors import ConfigError
+    from pipelines.training import build_pipeline
+
+    settings.require_pinned_image()
+    if output.suffix not in {".yaml", ".yml"}:
+        raise ConfigError(f"the output must end in .yaml, not {output.suffix or 'nothing'!r}")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    partial = output.with_name(f".{output.stem}.partial.yaml")
+    compiler.Compiler().compile(build_pipeline(settings), str(partial))
+    os.replace(partial, output)
+    return output
