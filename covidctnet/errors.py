@@ -12,6 +12,7 @@ CovidCTNetError
 ├── TrainingError               training cannot start or diverged
 ├── TrainingInterruptedError    a stop was asked for; the state is saved, and a rerun goes on
 ├── BundleError                 a bundle is missing, damaged or was written for something else
+├── PipelineError               a pipeline cannot be started, or a step ended for no fault of its input
 └── TrackingError               MLflow does not take or give a record, or a record may not go there
     ├── TrackingOutageError     the address did not answer in time; what was to be sent is kept
     ├── TrackingDeniedError     the credentials are not accepted
@@ -84,3 +85,7 @@ class TrackingDeniedError(TrackingError):
 
 class PrivateRecordError(TrackingError):
     """A record names a patient or a study, or is an image; it must not leave."""
+
+
+class PipelineError(CovidCTNetError):
+    """A pipeline cannot be started, or a step ended for a reason that is no fault of its input."""
