@@ -5,7 +5,8 @@ import os
 import random
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -92,19 +93,24 @@ class TrackingSettings:
         return self.uri.startswith("sqlite:")
 
 
+@contextmanager
+def quiet_imports() -> Iterator[None]:
+    """Keep away what MLflow's modules warn of in each other, and the tables that they tell of making."""
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    logging.getLogger("alembic").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def make_client(settings: TrackingSettings) -> "MlflowClient":
     """A client that has reached MLflow; its own retries are off, since `retry` bounds them as a whole."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(settings.request_seconds))
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    with warnings.catch_warnings():
-        # MLflow 3.17 configures a loader that SQLAlchemy 2.1 calls deprecated.
-        warnings.filterwarnings("ignore", message=".*noload.*")
+    with quiet_imports():
         from mlflow import MlflowClient
 
-        # Both tell of each table that they make.
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
         client = MlflowClient(tracking_uri=settings.uri, registry_uri=settings.uri)
         client.get_experiment_by_name(settings.experiment)
     return client
