@@ -13,19 +13,19 @@ from covidctnet.config import Config
 from covidctnet.distribution import study_statistics
 from covidctnet.files import read_json, write_json
 from covidctnet.progress import Progress, silent
-from covidctnet.residual import denoise, residual, stack_residual
+from covidctnet.residual import Denoiser, denoise, residual, stack_residual
 
 _STACKS, _ROWS = "stacks.npy", "cases.json"
 
 
 def extract_residuals(
-    slices: Path, denoiser: Any, config: Config, output: Path, *, on_progress: Progress = silent
+    slices: Path, denoiser: Denoiser, config: Config, output: Path, *, on_progress: Progress = silent
 ) -> list[str]:
     """Residual stacks of all cases of a shard, one after the other.
 
     Args:
         slices: holds `<case>.npy`, float32 (z, y, x).
-        denoiser: as it was written.
+        denoiser: as it was written, on the backend that serving uses.
         config: residual shape and batch size.
         output: receives `stacks.npy`, float32 (case, z, y, x), filled on disk case by case, and `cases.json`
             with the name of each case and the statistics that tell later whether a study is unlike it.

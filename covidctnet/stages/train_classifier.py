@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from covidctnet.bundle import Bundle, Calibration, Reference, write_bundle
 from covidctnet.distribution import ranges
 from covidctnet.evaluation.calibration import apply_temperature, fit_temperature, fit_threshold
+from covidctnet.files import link_tree
 from covidctnet.labels import COVID
 from covidctnet.networks.saving import export_classifier, load_classifier
 from covidctnet.stages.extract_residuals import ResidualStacks
@@ -66,7 +67,7 @@ def train_and_write_bundle(
     Args:
         prepared: all cases of the run.
         residuals: stacks of training and validation.
-        denoiser: folder of the denoiser that made them.
+        denoiser: folder with the denoiser that made them and nothing else.
         output: becomes the bundle.
         state: goes on from an interrupted training of the same kind.
         data_version: for lineage.
@@ -90,8 +91,7 @@ def train_and_write_bundle(
     )
     networks = output.with_name(f"{output.name}.networks")
     shutil.rmtree(networks, ignore_errors=True)
-    networks.mkdir(parents=True)
-    shutil.copyfile(denoiser / "denoiser.keras", networks / "denoiser.keras")
+    link_tree(denoiser, networks)
     export_classifier(model, networks / "classifier", state.config.residual.shape)
     bundle = write_bundle(
         output,

@@ -29,7 +29,7 @@ def train_and_save_denoiser(
     Args:
         prepared: all cases of the run.
         healthy: by shard, the folder of healthy slices and their masks.
-        output: receives `denoiser.keras`.
+        output: receives the denoiser as a bundle holds it.
         state: goes on from an interrupted training of the same kind.
 
     Returns:
@@ -58,8 +58,7 @@ def train_and_save_denoiser(
         checkpoint=state.checkpoint("denoiser", _DENOISER, *inputs),
         on_epoch=state.on_epoch("denoiser"),
     )
-    output.mkdir(parents=True, exist_ok=True)
-    save_denoiser(model, output / "denoiser.keras")
+    save_denoiser(model, output, config.residual)
     return histories
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 SHARD = "shard.json"
 """Number of a shard and how many there are, beside its slices."""
 
+NETWORK = "network"
+"""Folder of the denoiser, beside its losses."""
+
 LogMetric = Callable[[str, float], None]
 
 HISTORIES = "histories.json"
@@ -79,7 +82,7 @@ def train_denoiser(
         records: of all shards.
         healthy: of all shards.
         state: folder that outlives the step, for checkpoints.
-        output: receives `denoiser.keras` and its losses.
+        output: receives the network and its losses.
         log_metric: takes a name and a last loss.
         run: see `RunContext`.
     """
@@ -88,7 +91,9 @@ def train_denoiser(
 
         folder = Path(output)
         prepared = PreparedCohort.load(map(Path, records))
-        histories = train_and_save_denoiser(prepared, [Path(path) for path in healthy], folder, _state(step, state))
+        histories = train_and_save_denoiser(
+            prepared, [Path(path) for path in healthy], folder / NETWORK, _state(step, state)
+        )
         _close_training(step, histories, folder, log_metric)
 
 
@@ -106,7 +111,7 @@ def extract_residuals(*, slices: str, denoiser: str, output: str, run: Mapping[s
         from covidctnet.networks.saving import load_denoiser
         from covidctnet.stages import extract_residuals as stage
 
-        network = load_denoiser(Path(denoiser) / "denoiser.keras")
+        network = load_denoiser(Path(denoiser) / NETWORK, step.run.config.residual)
         names = stage.extract_residuals(
             Path(slices), network, step.run.config, Path(output), on_progress=step.on_progress
         )
@@ -144,7 +149,7 @@ def train_classifier(
         made, history = train_and_write_bundle(
             PreparedCohort.load(map(Path, records)),
             ResidualStacks.load(map(Path, residuals)),
-            Path(denoiser),
+            Path(denoiser) / NETWORK,
             Path(bundle),
             _state(step, state),
             data_version=step.run.data_version,
