@@ -1,5 +1,7 @@
 """Evaluated bundle -> candidate model in the registry."""
 
+from typing import List  # noqa: UP035
+
 from kfp.dsl import Dataset, Input, Metrics, Model, Output
 
 from components.base import component
@@ -8,6 +10,7 @@ from components.base import component
 @component()
 def register(
     evaluated: Input[Model],
+    records: Input[List[Dataset]],  # noqa: UP006
     registration: Output[Dataset],
     metrics: Output[Metrics],
     data_version: str,
@@ -19,6 +22,7 @@ def register(
 
     Args:
         evaluated: The bundle with its hold-out metrics.
+        records: A record of each case, by shard.
         registration: Name and version of the model.
         metrics: The version.
         data_version: DVC's hash of the cohort.
@@ -33,6 +37,7 @@ def register(
 
     return results.register(
         bundle=evaluated.path,
+        records=[shard.path for shard in records],
         output=registration.path,
         log_metric=metrics.log_metric,
         run={"data_version": data_version, "config": config, "code_version": code_version, "tracking": tracking},

@@ -103,7 +103,7 @@ def build_pipeline(settings: PipelineSettings) -> Any:
         )
         place(evaluated, "evaluate", settings)
 
-        registered = register(evaluated=evaluated.outputs["evaluated"], **run)
+        registered = register(evaluated=evaluated.outputs["evaluated"], records=dsl.Collected(records), **run)
         place(registered, "register", settings)
 
         return TrainingOutputs(

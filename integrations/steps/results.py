@@ -89,11 +89,19 @@ def plain_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
     return found
 
 
-def register(*, bundle: str, output: str, log_metric: Callable[[str, float], None], run: Mapping[str, str]) -> int:
+def register(
+    *,
+    bundle: str,
+    records: Sequence[str],
+    output: str,
+    log_metric: Callable[[str, float], None],
+    run: Mapping[str, str],
+) -> int:
     """Register the evaluated bundle as a candidate model; what becomes of it is decided elsewhere.
 
     Args:
         bundle: with its hold-out metrics.
+        records: of all shards; the model's card names the sites of the training cases.
         output: receives `registration.json` with the model's version.
         log_metric: takes the version.
         run: see `RunContext`.
@@ -106,7 +114,9 @@ def register(*, bundle: str, output: str, log_metric: Callable[[str, float], Non
         from integrations.tracking import TrackingSettings
 
         settings = TrackingSettings(**step.run.tracking)
-        version = register_bundle(Path(bundle), run_key=step.run.run_key, settings=settings)
+        prepared = PreparedCohort.load(map(Path, records))
+        sites = sorted({case.case.site for case in (*prepared.of("denoiser"), *prepared.of("train"))})
+        version = register_bundle(Path(bundle), run_key=step.run.run_key, settings=settings, sites=sites)
         folder = Path(output)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / _REGISTRATION, {"model": settings.model, "version": version})
