@@ -5,10 +5,13 @@ import sys
 import typer
 
 from cli.console import complain
-from covidctnet.errors import CovidCTNetError, TrainingInterruptedError
+from covidctnet.errors import CovidCTNetError, PipelineError, TrainingInterruptedError
 
 REFUSED = 3
 """Exit code for input that is refused with a reason."""
+
+FAILED = 1
+"""Exit code for what failed for no fault of the input."""
 
 INTERRUPTED = 143
 """Exit code after SIGTERM, as a shell gives it."""
@@ -23,13 +26,14 @@ app = typer.Typer(
 
 
 def _register() -> None:
-    from cli import cohort, demo, doctor, predict, profile, train
+    from cli import cohort, demo, doctor, pipeline, predict, profile, train
 
     app.command("demo")(demo.demo)
     app.command("doctor")(doctor.doctor)
     app.command("predict")(predict.predict)
     app.command("train")(train.train)
     app.add_typer(cohort.app, name="cohort")
+    app.add_typer(pipeline.app, name="pipeline")
     app.add_typer(profile.app, name="profile")
 
 
@@ -43,6 +47,9 @@ def main() -> None:
     except TrainingInterruptedError as error:
         complain(str(error))
         sys.exit(INTERRUPTED)
+    except PipelineError as error:
+        complain(str(error))
+        sys.exit(FAILED)
     except CovidCTNetError as error:
         complain(f"{type(error).__name__}: {error}")
         sys.exit(REFUSED)

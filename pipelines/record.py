@@ -137,13 +137,18 @@ def load_record(path: Path) -> RunRecord:
     return RunRecord(**{**values, "steps": [StepRecord(**step) for step in values["steps"]]})
 
 
-def load_records(workspace: Path) -> list[RunRecord]:
-    """All records of a workspace, the latest last.
+def find_record(workspace: Path, run_id: str = "") -> RunRecord:
+    """A run of a workspace by its identifier, the latest without one.
 
     Raises:
-        PipelineError: no run was started there.
+        PipelineError: there is no such run.
     """
     paths = sorted((workspace / _FOLDER).glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
     if not paths:
         raise PipelineError("no pipeline was run in this workspace; start one with: covidctnet pipeline run")
-    return [load_record(path) for path in paths]
+    if not run_id:
+        return load_record(paths[-1])
+    found = [path for path in paths if path.stem == run_id]
+    if not found:
+        raise PipelineError(f"this workspace has no run {run_id!r}; it has {', '.join(path.stem for path in paths)}")
+    return load_record(found[0])
