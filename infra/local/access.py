@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from infra.local.service import HOST, free_ports
-from integrations.telemetry import SWITCHES
+from covidctnet.telemetry import SWITCHES
 
 DATABASE = "mlflow"
 USER = "covidctnet"

@@ -24,7 +24,7 @@ from infra.local.access import Access, write_secret
 from infra.local.postgres import make_database, make_postgres
 from infra.local.seaweed import BUCKET, make_bucket, make_seaweed
 from infra.local.service import HOST, Service
-from integrations.telemetry import SWITCHES
+from covidctnet.telemetry import SWITCHES
 
 
 class LocalStack:
