@@ -2,7 +2,7 @@
 
 | library | sends by default | switched off by |
 |---|---|---|
-| OpenVINO | an event to Google Analytics whenever it is imported | hiding `openvino_telemetry`, for which it has a stub |
+| OpenVINO | an event to Google Analytics on each import | hiding `openvino_telemetry`; it has a stub |
 | MLflow 3 | events, and a request for what to send | `MLFLOW_DISABLE_TELEMETRY`, `DO_NOT_TRACK` |
 | Great Expectations 1.x | events; 1.24 has removed them | `GX_ANALYTICS_ENABLED` |
 | DVC | a report after each command | `DVC_NO_ANALYTICS` |
