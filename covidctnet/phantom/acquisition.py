@@ -139,7 +139,7 @@ def _overlap(first: list[float], second: list[float]) -> float:
     return line * line
 
 
-def to_stored(hu: Field, grid: Grid, scanner: ScannerModel) -> NDArray[np.int16] | NDArray[np.uint16]:
+def to_stored(hu: Field, grid: Grid, scanner: ScannerModel) -> NDArray[np.int16 | np.uint16]:
     """Raw pixels as the scanner stores them: whole numbers in its range, padded outside its field of view.
 
     Args:
@@ -152,5 +152,5 @@ def to_stored(hu: Field, grid: Grid, scanner: ScannerModel) -> NDArray[np.int16]
     if scanner.padding is not None:
         reach = 0.5 * grid.matrix * grid.pixel_spacing_mm
         raw[np.broadcast_to(grid.x**2 + grid.y**2 > reach * reach, raw.shape)] = scanner.padding
-    stored: NDArray[np.int16] | NDArray[np.uint16] = raw.astype(np.int16 if scanner.signed else np.uint16)
+    stored: NDArray[np.int16 | np.uint16] = raw.astype(np.int16 if scanner.signed else np.uint16)
     return stored

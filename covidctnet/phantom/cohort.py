@@ -108,9 +108,7 @@ def _make_case(patient: PhantomPatient, folder: Path, config: PhantomConfig) -> 
     )
     path = cohort.path(patient.case)
     write_series(path, hu, grid, header)
-    save_truth(
-        cohort.truth_path(patient.case), lung=disease.lung, infection=disease.infection, finding=disease.finding
-    )
+    save_truth(cohort.truth_path(patient.case), lung=disease.lung, infection=disease.infection, finding=disease.finding)
     return Case(
         case=patient.case,
         patient=patient.patient,

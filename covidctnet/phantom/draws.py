@@ -27,7 +27,8 @@ def uniforms(rng: np.random.Generator, low: float, high: float, count: int) -> N
 
 def normal(rng: np.random.Generator, mean: float, spread: float) -> float:
     """A nearly normal number, never more than six standard deviations from the mean: a sum of uniform ones."""
-    return mean + spread * (sum(rng.random(_UNIFORMS).tolist()) - _UNIFORMS / 2)
+    drawn: list[float] = rng.random(_UNIFORMS).tolist()
+    return mean + spread * (sum(drawn) - _UNIFORMS / 2)
 
 
 def normals(rng: np.random.Generator, mean: float, spread: float, count: int) -> NDArray[np.float64]:

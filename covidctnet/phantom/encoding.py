@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, JPEGLosslessSV1, JPEGLSLossless, RLELossless
 
-Pixels = NDArray[np.int16] | NDArray[np.uint16]
+Pixels = NDArray[np.int16 | np.uint16]
 """Stored values of one image, axes (row, column)."""
 
 

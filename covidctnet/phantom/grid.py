@@ -160,7 +160,8 @@ def _interpolate(values: Field, coarse: Field, fine: Field, axis: int) -> Field:
     shape = [1, 1, 1]
     shape[axis] = fine.size
     share = (place - lower).reshape(shape)
-    low, high = np.take(values, lower, axis), np.take(values, lower + 1, axis)
+    low: Field = np.take(values, lower, axis)
+    high: Field = np.take(values, lower + 1, axis)
     high -= low
     high *= share
     high += low

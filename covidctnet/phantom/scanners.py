@@ -1,6 +1,6 @@
 """The twelve scanner models of five brands that the phantom cohort comes from; `docs/phantom.md` lists them.
 
-What their headers and pixels do is what real ones do: the table follows sample headers of these brands.
+Headers and pixels have the quirks of sample headers of these brands; noise and resolution are plausible values.
 """
 
 from pydicom.uid import (
@@ -87,7 +87,7 @@ SITES = tuple(f"phantom-{number}" for number in range(1, 6))
 
 
 def site_of(scanner: int) -> str:
-    """The centre where a scanner, by its place in `SCANNERS`, stands; each centre has two or three, of unlike brands."""
+    """The centre where a scanner stands, by its place in `SCANNERS`; each has two or three, of unlike brands."""
     return SITES[_PLACES[scanner]]
 
 

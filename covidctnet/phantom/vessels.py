@@ -23,9 +23,7 @@ def draw_vessels(hu: Field, grid: Grid, anatomy: "Anatomy", lung: BoolArray, rng
         hilum = find_hilum(anatomy, side)
         for _ in range(_TRUNKS):
             direction = unit_vector([normal(rng, 0, 1.0), normal(rng, 0, 0.9), side * uniform(rng, 0.4, 1.4)])
-            draw_tree(
-                hu, grid, lung, rng, hilum, direction, radius=uniform(rng, 3.5, 5.5), depth=4, value=_VESSEL_HU
-            )
+            draw_tree(hu, grid, lung, rng, hilum, direction, radius=uniform(rng, 3.5, 5.5), depth=4, value=_VESSEL_HU)
 
 
 def find_hilum(anatomy: "Anatomy", side: float) -> Field:
