@@ -26,7 +26,7 @@ def untrained_bundle(folder: Path, *, seed: int = 0) -> Bundle:
         networks=networks,
         config=config,
         calibration=Calibration(temperature=1.5, threshold=0.4),
-        reference=Reference(scanners=SCANNERS, ranges={}),
+        reference=Reference(scanners=SCANNERS, ranges={"mean intensity": (0.0, 1.0)}),
         data_version="0123456789abcdef",
         code_version="c0de",
     )
