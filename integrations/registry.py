@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 _MODEL_URI = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[\w.-]+))")
 _IN_MODEL = "data/bundle"
 _LOADER = "integrations.pyfunc_model"
+_LIBRARIES = (
+    "imagecodecs", "keras", "mlflow", "numpy", "openvino", "pandas", "pydantic", "pydicom", "pyyaml", "scipy",
+    "simpleitk", "tensorflow",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,12 +140,7 @@ def requirements() -> list[str]:
     The product itself is left out: it is installed from its wheel or image, and a public index may hold
     something else by its name.
     """
-    wanted = [
-        re.split(r"[<>=!~;\[ ]", line)[0]
-        for line in importlib.metadata.requires("covidctnet") or ()
-        if "extra ==" not in line or re.search("extra == .serve.", line)
-    ]
-    return sorted(f"{name}=={importlib.metadata.version(name)}" for name in {*wanted, "mlflow", "pandas"})
+    return [f"{name}=={importlib.metadata.version(name)}" for name in _LIBRARIES]
 
 
 def _log_metrics(client: "MlflowClient", run_id: str, model_id: str, bundle: Bundle) -> None:

@@ -1,7 +1,7 @@
 """Processor, memory, disk, network and GPU of a step, sampled beside it."""
 
+import contextlib
 import importlib
-import logging
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -34,13 +34,25 @@ class SystemMetrics:
             self._thread.join()
 
     def _sample(self) -> None:
-        logging.getLogger("mlflow.system_metrics").setLevel(logging.ERROR)
-        library: Any = importlib.import_module("mlflow.system_metrics.system_metrics_monitor")
-        monitor = library.SystemMetricsMonitor(run_id="")
+        monitors = _monitors()
         number = 0
         while not self._stop.wait(self._seconds):
-            monitor.collect_metrics()
-            self._log({f"system/{name}": value for name, value in monitor.aggregate_metrics().items()}, number)
-            for part in monitor.monitors:
-                part.clear_metrics()
+            values: dict[str, float] = {}
+            for monitor in monitors:
+                monitor.collect_metrics()
+                values |= {f"system/{name}": value for name, value in monitor.aggregate_metrics().items()}
+                monitor.clear_metrics()
+            self._log(values, number)
             number += 1
+
+
+def _monitors() -> list[Any]:
+    """MLflow's monitors; that of NVIDIA GPUs where one is there."""
+    package = "mlflow.system_metrics.metrics"
+    names = {"cpu": "CPUMonitor", "disk": "DiskMonitor", "network": "NetworkMonitor"}
+    monitors = [getattr(importlib.import_module(f"{package}.{file}_monitor"), name)() for file, name in names.items()]
+    gpu = importlib.import_module(f"{package}.gpu_monitor")
+    # Without the driver's library, or without a GPU, MLflow's class refuses to be made.
+    with contextlib.suppress(Exception):
+        monitors.append(gpu.GPUMonitor())
+    return monitors

@@ -12,7 +12,12 @@ from covidctnet.networks.seeds import LayerSeeds
 
 
 def build_denoiser(
-    config: DenoiserConfig, slice_size: tuple[int, int], *, standard_lstm: bool = False, seed: int = 0
+    config: DenoiserConfig,
+    slice_size: tuple[int, int],
+    *,
+    standard_lstm: bool = False,
+    synchronized: bool = False,
+    seed: int = 0,
 ) -> keras.Model:
     """Build the untrained denoiser (paper, Methods, "BCDU-Net"; layout of its published code).
 
@@ -23,6 +28,7 @@ def build_denoiser(
         config: filters of the three levels and the bottleneck, dense blocks, dropout.
         slice_size: (y, x) in pixels, each a multiple of 8 for the three poolings.
         standard_lstm: use Keras's ConvLSTM2D instead of the unrolled layer; same weights, same answer.
+        synchronized: normalise over the batches of all replicas, so that they keep the same statistics.
         seed: of initial weights and dropout.
 
     Raises:
@@ -32,7 +38,7 @@ def build_denoiser(
     step = 2 ** len(levels)
     if any(side < step or side % step for side in slice_size):
         raise ConfigError(f"preprocess.slice_size must hold multiples of {step}, not {tuple(slice_size)}")
-    blocks = _Blocks(config, standard_lstm, LayerSeeds(seed))
+    blocks = _Blocks(config, standard_lstm, synchronized, LayerSeeds(seed))
 
     slices = keras.Input((*slice_size, 1), name="slices")
     features, skips = slices, []
@@ -100,9 +106,10 @@ class OpposedSigns(keras.initializers.Initializer):
 class _Blocks:
     """The denoiser's building blocks; each gives its layers a name and a seed."""
 
-    def __init__(self, config: DenoiserConfig, standard_lstm: bool, seeds: LayerSeeds) -> None:
+    def __init__(self, config: DenoiserConfig, standard_lstm: bool, synchronized: bool, seeds: LayerSeeds) -> None:
         self.config = config
         self.standard_lstm = standard_lstm
+        self.synchronized = synchronized
         self.seeds = seeds
 
     def convolution(self, features: Any, filters: int, name: str) -> Any:
@@ -144,7 +151,7 @@ class _Blocks:
             kernel_initializer=keras.initializers.HeNormal(self.seeds()),
             name=f"{name}_up",
         )(features)
-        upsampled = layers.BatchNormalization(name=f"{name}_norm")(upsampled)
+        upsampled = layers.BatchNormalization(synchronized=self.synchronized, name=f"{name}_norm")(upsampled)
         upsampled = layers.ReLU(name=f"{name}_relu")(upsampled)
         fused = self.conv_lstm(skip, upsampled, max(1, filters // 2), f"{name}_lstm")
         return self.convolutions(fused, filters, name)

@@ -16,6 +16,7 @@ from covidctnet.networks.denoiser import build_denoiser, compile_denoiser
 from covidctnet.training.batches import Batch
 from covidctnet.training.checkpoint import Checkpoint, Weights
 from covidctnet.training.collapse import require_live_output
+from covidctnet.training.devices import has_replicas
 from covidctnet.training.history import History
 from covidctnet.training.loop import OnEpoch, Schedule, cosine, fit
 from covidctnet.training.pseudo_infection import add_pseudo_infection
@@ -97,7 +98,9 @@ def train_denoiser(
     height, width = config.preprocess.slice_size
 
     def build() -> Any:
-        model = compile_denoiser(build_denoiser(settings, (height, width), seed=config.seed), settings)
+        model = compile_denoiser(
+            build_denoiser(settings, (height, width), synchronized=has_replicas(), seed=config.seed), settings
+        )
         if start is not None:
             model.set_weights(start)
         return model

@@ -1,8 +1,11 @@
-"""What a training runs on: all GPUs that are there, else the processor; always with deterministic operations."""
+"""What a training runs on: the GPUs of one or several machines, else the processor; always deterministic."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, Literal
+
+from covidctnet.training.workers import count_workers
 
 Precision = Literal["auto", "float32", "mixed"]
 
@@ -17,11 +20,31 @@ def make_deterministic(seed: int) -> None:
 
 
 def choose_strategy() -> Any:
-    """MirroredStrategy over the GPUs where there are several, else the default of one device."""
+    """All machines where there are several, else all GPUs where there are several, else the one device.
+
+    Several machines find each other while the strategy is made, so it comes before any other operation.
+    """
     import tensorflow as tf
 
+    if count_workers() > 1:
+        return _join_machines()
     several = len(tf.config.list_logical_devices("GPU")) > 1
     return tf.distribute.MirroredStrategy() if several else tf.distribute.get_strategy()
+
+
+def has_replicas() -> bool:
+    """Whether the strategy in force spreads a batch over several devices."""
+    import tensorflow as tf
+
+    return bool(tf.distribute.get_strategy().num_replicas_in_sync > 1)
+
+
+@lru_cache(maxsize=1)
+def _join_machines() -> Any:
+    import tensorflow as tf
+
+    # Once a process: the machines cannot leave and meet again.
+    return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def is_mixed(precision: Precision) -> bool:

@@ -17,6 +17,7 @@ from covidctnet.training.checkpoint import Checkpoint, Place, Weights
 from covidctnet.training.devices import choose_strategy, is_mixed, make_deterministic, precision_policy, shard
 from covidctnet.training.history import History
 from covidctnet.training.interruption import StopRequest, stop_on_sigterm
+from covidctnet.training.workers import is_chief
 
 _LOG = logging.getLogger(__name__)
 
@@ -80,8 +81,9 @@ def fit(
         TrainingError: a loss is not finite.
         TrainingInterruptedError: SIGTERM came; the state is saved.
     """
+    strategy = choose_strategy()
     make_deterministic(schedule.seed)
-    mixed, strategy = is_mixed(schedule.precision), choose_strategy()
+    mixed = is_mixed(schedule.precision)
     with strategy.scope(), precision_policy(mixed):
         model = build()
         model.optimizer.build(model.trainable_variables)
@@ -93,7 +95,7 @@ def fit(
             place = _close_epoch(trainer, validation, place, schedule, name)
             if place.best_epoch == place.epoch:
                 best = model.get_weights()
-            if checkpoint:
+            if checkpoint and is_chief():
                 checkpoint.save(place, trainer.variables, best)
             on_epoch(place.epoch, schedule.epochs, place.history)
     if schedule.keep_best and best:
@@ -179,7 +181,7 @@ def _train_epoch(
         sums = _add(place.sums, trainer.learn(inputs, targets), int(inputs.shape[0]))
         place = replace(place, batch=place.batch + 1, sums=sums)
         if stop:
-            if checkpoint:
+            if checkpoint and is_chief():
                 checkpoint.save(place, trainer.variables, best)
             raise TrainingInterruptedError(
                 f"training of the {name} was stopped in epoch {place.epoch + 1} of {schedule.epochs}; "

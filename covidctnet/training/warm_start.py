@@ -14,6 +14,7 @@ from covidctnet.config import Config
 from covidctnet.networks.denoiser import build_denoiser, compile_denoiser
 from covidctnet.training.batches import Batch
 from covidctnet.training.checkpoint import Checkpoint, Weights
+from covidctnet.training.devices import has_replicas
 from covidctnet.training.history import History
 from covidctnet.training.loop import OnEpoch, Schedule, cosine, fit
 from covidctnet.training.slices import MaskedSlices
@@ -75,7 +76,9 @@ def pretrain_on_lungs(
     height, width = config.preprocess.slice_size
 
     def build() -> Any:
-        return compile_denoiser(build_denoiser(settings, (height, width), seed=config.seed), settings)
+        return compile_denoiser(
+            build_denoiser(settings, (height, width), synchronized=has_replicas(), seed=config.seed), settings
+        )
 
     def batches(data: MaskedSlices, slices_per_epoch: int) -> SegmentedSlices:
         return SegmentedSlices(

@@ -6,8 +6,8 @@ import secrets
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from covidctnet.telemetry import SWITCHES
 from infra.local.service import HOST, free_ports
-from integrations.telemetry import SWITCHES
 
 DATABASE = "mlflow"
 USER = "covidctnet"

@@ -20,11 +20,11 @@ from types import TracebackType
 from typing import Self
 
 from covidctnet.errors import CovidCTNetError
+from covidctnet.telemetry import SWITCHES
 from infra.local.access import Access, write_secret
 from infra.local.postgres import make_database, make_postgres
 from infra.local.seaweed import BUCKET, make_bucket, make_seaweed
 from infra.local.service import HOST, Service
-from integrations.telemetry import SWITCHES
 
 
 class LocalStack:
