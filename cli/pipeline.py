@@ -133,7 +133,7 @@ def status(
     if workspace is not None:
         record = find_record(workspace, run_id)
         shown, title = asdict(record), f"run {record.run_id}: {record.state}, attempt {record.attempts}"
-        steps = [(step.step, step.state, f"{step.seconds:.0f} s", step.message) for step in record.steps]
+        steps = [(str(step.step), str(step.state), f"{step.seconds:.0f} s", step.message) for step in record.steps]
     else:
         if not run_id:
             raise typer.BadParameter("give the run's identifier with --run-id")

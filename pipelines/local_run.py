@@ -185,7 +185,7 @@ class _Run:
             return PipelineError("the pipeline failed between its steps; see the log in runs/")
         if step.message:
             kind = getattr(errors, step.error, PipelineError)
-            return kind(f"step {step.step}: {step.message}")  # type: ignore[no-any-return]
+            return kind(f"step {step.step}: {step.message}")
         if self._stopped:
             return TrainingInterruptedError(f"stopped in step {step.step}; run the same command to go on")
         if step.error:

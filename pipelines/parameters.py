@@ -43,7 +43,13 @@ def local_parameters(
 
 
 def cluster_parameters(
-    config: Config, data_version: str, settings: PipelineSettings, *, repository: str, tracking_uri: str, policy: str = ""
+    config: Config,
+    data_version: str,
+    settings: PipelineSettings,
+    *,
+    repository: str,
+    tracking_uri: str,
+    policy: str = "",
 ) -> dict[str, Any]:
     """Parameters of a run on a cluster, whose steps share a disk.
 
@@ -73,15 +79,11 @@ def cluster_parameters(
         store=f"{disk}/cohorts",
         ledger=f"{disk}/splits.csv",
         state=f"{disk}/checkpoints",
-        tracking=json.dumps(
-            asdict(TrackingSettings(uri=tracking_uri, spool=f"{disk}/tracking-spool")), sort_keys=True
-        ),
+        tracking=json.dumps(asdict(TrackingSettings(uri=tracking_uri, spool=f"{disk}/tracking-spool")), sort_keys=True),
     )
 
 
-def _parameters(
-    config: Config, data_version: str, settings: PipelineSettings, **places: str
-) -> dict[str, Any]:
+def _parameters(config: Config, data_version: str, settings: PipelineSettings, **places: str) -> dict[str, Any]:
     return {
         "data_version": data_version,
         "config": json.dumps(asdict(config), sort_keys=True),

@@ -75,7 +75,7 @@ class RunRecord:
             step = StepRecord(step=event.covidctnet_step, state="running")
             self.steps.append(step)
         step.process, step.seconds = event.process, event.seconds
-        step.state = event.event if event.event in {"failed", "finished"} else "running"  # type: ignore[assignment]
+        step.state = event.event if event.event in {"failed", "finished"} else "running"
         step.error, step.message = event.error, event.message
 
     def reuse(self, component: str) -> list[str]:
@@ -109,8 +109,11 @@ class RunRecord:
     @property
     def failed(self) -> StepRecord | None:
         """The step at which the latest attempt ended, None where none failed."""
-        failed = [step for step in self.steps if step.state == "failed"]
-        return (failed or [step for step in self.steps if step.state == "running"] or [None])[0]
+        for state in ("failed", "running"):
+            for step in self.steps:
+                if step.state == state:
+                    return step
+        return None
 
     def path(self, workspace: Path) -> Path:
         """Where the record is kept."""

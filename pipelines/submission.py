@@ -156,7 +156,9 @@ def _connect(endpoint: Endpoint) -> Iterator["Client"]:
     except kfp_server_api.ApiException as error:
         raise PipelineError(_explain(error)) from None
     except urllib3.exceptions.HTTPError as error:
-        raise PipelineError(f"the endpoint does not answer: {type(error).__name__}; check address and network") from None
+        raise PipelineError(
+            f"the endpoint does not answer: {type(error).__name__}; check address and network"
+        ) from None
 
 
 def _explain(error: Any) -> str:

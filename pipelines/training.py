@@ -66,9 +66,7 @@ def build_pipeline(settings: PipelineSettings) -> Any:
         # Collected anew for each consumer: the compiler changes what it was given.
         slices, healthy, records = (prepared.outputs[name] for name in ("Output", "healthy", "records"))
 
-        denoised = train_denoiser(
-            records=dsl.Collected(records), healthy=dsl.Collected(healthy), state=state, **run
-        )
+        denoised = train_denoiser(records=dsl.Collected(records), healthy=dsl.Collected(healthy), state=state, **run)
         place(denoised, "train denoiser", settings)
         denoiser = denoised.outputs["denoiser"]
 

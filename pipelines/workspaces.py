@@ -83,4 +83,5 @@ def committed_version(root: Path) -> str | None:
     if not path.is_file():
         return None
     outs = (yaml.safe_load(path.read_text("utf-8")) or {}).get("outs") or [{}]
-    return outs[0].get("md5")
+    md5 = outs[0].get("md5")
+    return str(md5) if md5 else None

@@ -38,9 +38,7 @@ def extract_residuals(
     output.mkdir(parents=True, exist_ok=True)
     rows = []
     partial = output / f"{_STACKS}.partial"
-    stacks = np.lib.format.open_memmap(
-        partial, mode="w+", dtype=np.float32, shape=(len(paths), *config.residual.shape)
-    )
+    stacks = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=(len(paths), *config.residual.shape))
     for index, path in enumerate(paths):
         array = np.load(path)
         denoised = denoise(denoiser, array, config.residual.batch_size)

@@ -21,6 +21,7 @@ _MOST_WATCHED = 128
 _WARM_START = ("reader", "preprocess", "denoiser")
 _DENOISER = (*_WARM_START, "noise")
 
+
 def train_and_save_denoiser(
     prepared: PreparedCohort, healthy: Sequence[Path], output: Path, state: TrainingState
 ) -> dict[str, History]:
