@@ -1,4 +1,4 @@
-"""`covidctnet cohort`: make a phantom cohort, add real series, look at what is there."""
+"""`covidctnet cohort`: make a phantom cohort, look at what is there. Real series come in by `covidctnet data`."""
 
 import json
 from pathlib import Path
@@ -28,21 +28,6 @@ def phantom(
     with progress_bars(quiet=False) as report:
         cohort = make_phantom_cohort(folder, config.phantom, config.seed, on_progress=report)
     out.print(f"{len(cohort.cases)} cases, data version {cohort.version}")
-
-
-@app.command()
-def add(
-    folder: Folder,
-    study: Annotated[Path, typer.Argument(help="Folder or zip of one CT series.")],
-    label: Annotated[str, typer.Option(help="Control, Covid-19 or CAP.")],
-    patient: Annotated[str, typer.Option(help="Pseudonym of the patient; never a name or a hospital number.")],
-    site: Annotated[str, typer.Option(help="Pseudonym of the site.")],
-) -> None:
-    """De-identify one series, check it and add it to a cohort."""
-    from covidctnet.ingest import add_study
-
-    case = add_study(folder, study, label=label, patient=patient, site=site)
-    out.print(f"added {case.case}: {case.label}, {case.scanner}, kernel {case.kernel}")
 
 
 @app.command()

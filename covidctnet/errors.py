@@ -7,8 +7,11 @@ CovidCTNetError
 │   ├── UnreadableFileError     a file is truncated, encrypted or cannot be decoded
 │   ├── UnsuitableSeriesError   images were read, but no series is a diagnostic axial chest CT
 │   ├── GeometryError           tilt, uneven spacing, missing or duplicate slices, mixed sizes
-│   └── ImplausibleImageError   intensities or extent are not those of a chest CT in HU
+│   ├── ImplausibleImageError   intensities or extent are not those of a chest CT in HU
+│   └── IdentifiableImageError  the image itself shows who the patient is
 ├── CohortError                 a cohort's table, cases, splits or ledger contradict each other
+├── PseudonymKeyError           the keys of the pseudonyms are missing, readable by others or not the cohort's
+├── DataStoreError              a data version, its store or its credentials are not what they should be
 ├── TrainingError               training cannot start or diverged
 ├── TrainingInterruptedError    a stop was asked for; the state is saved, and a rerun goes on
 ├── BundleError                 a bundle is missing, damaged or was written for something else
@@ -55,8 +58,20 @@ class ImplausibleImageError(StudyError):
     """Intensities or extent are not those of a chest CT in Hounsfield units."""
 
 
+class IdentifiableImageError(StudyError):
+    """The image itself shows who the patient is: burned-in text, or features that can be recognised."""
+
+
 class CohortError(CovidCTNetError):
     """A cohort's table, cases, splits or ledger contradict each other."""
+
+
+class PseudonymKeyError(CovidCTNetError):
+    """The keys of the pseudonyms are missing, readable by others or not those of the cohort."""
+
+
+class DataStoreError(CovidCTNetError):
+    """A data version, the store that keeps it or its credentials are not what they should be."""
 
 
 class TrainingError(CovidCTNetError):

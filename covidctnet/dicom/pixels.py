@@ -78,7 +78,7 @@ def decode_slice(image: Slice) -> HUArray:
 
     Pixels at the padding value, whatever its sign, become air; nothing is below -1024 HU.
     """
-    raw = _stored_values(image)
+    raw = stored_values(image)
     slope, intercept = image.number("RescaleSlope"), image.number("RescaleIntercept")
     unit = image.text("RescaleType").upper()
     if unit not in _HOUNSFIELD:
@@ -96,7 +96,12 @@ def decode_slice(image: Slice) -> HUArray:
     return hu
 
 
-def _stored_values(image: Slice) -> NDArray[np.int32]:
+def stored_values(image: Slice) -> NDArray[np.int32]:
+    """Values of one image as its header's slope and intercept take them, int32, axes (row, column).
+
+    Raises:
+        UnreadableFileError: the image is cut off, in colour or cannot be decoded.
+    """
     dataset = image.dataset
     syntax = dataset.file_meta.TransferSyntaxUID
     shape = int(dataset.Rows), int(dataset.Columns)
