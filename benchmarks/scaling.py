@@ -85,8 +85,8 @@ def to_markdown(results: list[dict[str, Any]]) -> str:
     lines += [
         "",
         f"From {first['cases']:,} to {last['cases']:,} cases: seconds a case {100 * time_growth:+.0f} % "
-        f"(allowed 20 %), memory of the main process {100 * growth['main']:+.0f} % and of a worker {100 * growth['worker']:+.0f} % "
-        "(allowed 10 %).",
+        f"(allowed 20 %), memory of the main process {100 * growth['main']:+.0f} % "
+        f"and of a worker {100 * growth['worker']:+.0f} % (allowed 10 %).",
     ]
     return "\n".join(lines)
 
