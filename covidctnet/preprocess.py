@@ -4,6 +4,7 @@ Resample to cubic voxels, keep the range that shows lungs, normalise it to 0..1,
 Training and serving call the same function; it gives the same bytes on any number of threads.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from covidctnet.config import PreprocessConfig
 from covidctnet.errors import GeometryError, ImplausibleImageError
+from covidctnet.interpolate import resample_linearly
+from covidctnet.parallel import map_on_cores
 from covidctnet.resize import resize
 from covidctnet.volume import BoolArray, HUArray, UnitArray, Volume
 
@@ -37,9 +40,15 @@ def preprocess(volume: Volume, config: PreprocessConfig) -> UnitArray:
     if not np.isfinite(volume.hu).all():
         count = int(np.count_nonzero(~np.isfinite(volume.hu)))
         raise ImplausibleImageError(f"{count} voxels hold no finite Hounsfield number; send the original series")
-    hu = resample(volume.hu, volume.spacing_mm, config.spacing_mm, interpolation=config.interpolation)
-    # Slice by slice, so that no second array of the resampled size is needed.
-    return np.concatenate([resize_slices(normalise(part[None], config), config.slice_size) for part in hu])
+    slice_at, shape = _resampler(volume.hu, volume.spacing_mm, config.spacing_mm, config.interpolation)
+    slices = np.empty((shape[0], *config.slice_size), np.float32)
+
+    def make(number: int) -> None:
+        # Slice by slice: it stays in the processor's cache, and no array of the resampled size is needed.
+        slices[number] = resize_slices(normalise(slice_at(number)[None], config), config.slice_size)[0]
+
+    map_on_cores(make, range(shape[0]))
+    return slices
 
 
 def to_hounsfield(slices: UnitArray, config: PreprocessConfig) -> HUArray:
@@ -90,8 +99,14 @@ def resample(hu: HUArray, spacing_mm: Triple, new_spacing_mm: Triple, *, interpo
     Raises:
         GeometryError: `hu` is not three-dimensional, or the result would exceed `MAX_VOXELS`.
     """
-    import SimpleITK as sitk  # noqa: N813
+    slice_at, shape = _resampler(hu, spacing_mm, new_spacing_mm, interpolation)
+    return np.stack([slice_at(number) for number in range(shape[0])])
 
+
+def _resampler(
+    hu: HUArray, spacing_mm: Triple, new_spacing_mm: Triple, interpolation: str
+) -> tuple[Callable[[int], HUArray], tuple[int, int, int]]:
+    """A function that gives the resampled slice of a number, and the resampled shape; see `resample`."""
     if hu.ndim != 3:
         raise GeometryError(f"expected axes (z, y, x), not an array of shape {hu.shape}")
     shape = resampled_shape(hu.shape, spacing_mm, new_spacing_mm)
@@ -101,14 +116,22 @@ def resample(hu: HUArray, spacing_mm: Triple, new_spacing_mm: Triple, *, interpo
             f"{MAX_VOXELS}; check the spacing in the headers or send the chest alone"
         )
     if shape == hu.shape:
-        return hu
+        return hu.__getitem__, shape
+    if interpolation == "linear":
+        return resample_linearly(hu, shape), shape
+    return _spline(hu, shape).__getitem__, shape
+
+
+def _spline(hu: HUArray, shape: tuple[int, int, int]) -> HUArray:
+    import SimpleITK as sitk  # noqa: N813
+
     # In units of input voxels the geometry needs no millimetres: voxel i's centre lies at i.
     steps = [old / new for old, new in zip(hu.shape, shape, strict=True)]
     resampler: Any = sitk.ResampleImageFilter()
     resampler.SetSize([int(size) for size in reversed(shape)])
     resampler.SetOutputSpacing(list(reversed(steps)))
     resampler.SetOutputOrigin([step / 2 - 0.5 for step in reversed(steps)])
-    resampler.SetInterpolator(sitk.sitkLinear if interpolation == "linear" else sitk.sitkBSpline3)
+    resampler.SetInterpolator(sitk.sitkBSpline3)
     resampler.UseNearestNeighborExtrapolatorOn()
     resampler.SetOutputPixelType(sitk.sitkFloat32)
     resampled: HUArray = sitk.GetArrayFromImage(resampler.Execute(sitk.GetImageFromArray(hu)))

@@ -12,6 +12,7 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
+from pydicom.tag import Tag
 from pydicom.uid import UID, MediaStorageDirectoryStorage
 
 from covidctnet.config import ReaderConfig
@@ -28,6 +29,8 @@ _USED = (
     "RescaleIntercept", "RescaleType", "PixelPaddingValue", "Manufacturer", "ManufacturerModelName", "KVP",
     "BodyPartExamined", "PatientPosition", "PhotometricInterpretation", "HighBit", "LossyImageCompression",
 )  # fmt: skip
+
+_USED_TAGS = tuple(Tag(keyword) for keyword in _USED)
 
 Vector = NDArray[np.float64]
 
@@ -137,8 +140,8 @@ def _malformed(place: str) -> Iterator[None]:
 
 def _decode(image: FileDataset) -> None:
     """Decode the elements that are used later: pydicom does it when one is first looked at."""
-    for keyword in _USED:
-        image.get(keyword)
+    for tag in _USED_TAGS:
+        image.get(tag)
 
 
 def _sop_class(dataset: FileDataset) -> str:

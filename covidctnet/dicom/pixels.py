@@ -1,9 +1,7 @@
 """Pixel data to Hounsfield units."""
 
-import os
 import re
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import imagecodecs
@@ -29,6 +27,7 @@ from pydicom.uid import (
 from covidctnet.dicom.bounds import codestream_shape
 from covidctnet.dicom.headers import Slice
 from covidctnet.errors import UnreadableFileError
+from covidctnet.parallel import map_on_cores
 from covidctnet.volume import HUArray
 
 AIR_HU = -1000.0
@@ -67,9 +66,7 @@ def decode_series(slices: list[Slice]) -> HUArray:
     def decode(index: int) -> None:
         volume[index] = decode_slice(slices[index])
 
-    # The decoders release the interpreter lock, so threads run side by side.
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        list(pool.map(decode, range(len(slices))))
+    map_on_cores(decode, range(len(slices)))
     return volume
 
 

@@ -7,8 +7,11 @@ from pathlib import Path
 
 from covidctnet.config import ReaderConfig
 from covidctnet.errors import NoStudyFoundError, UnreadableFileError
+from covidctnet.parallel import map_on_cores
 
 _ZIP_MAGIC = b"PK"
+_AT_ONCE = 64
+"""Files of a zip that are unpacked before the limits are looked at again."""
 
 
 def read_files(source: Path | bytes, config: ReaderConfig) -> list[bytes]:
@@ -72,9 +75,14 @@ def _unpack(file: io.BytesIO | io.BufferedReader, limit: int) -> Iterator[bytes]
             for number, entry in enumerate(entries, start=1):
                 if entry.flag_bits & 1:
                     raise UnreadableFileError(f"file {number} of {len(entries)} in the zip is encrypted")
+
+            def read(entry: zipfile.ZipInfo) -> bytes:
                 # A zip may claim less than it expands to: no more than the claim is read.
                 with archive.open(entry) as packed:
-                    yield packed.read(entry.file_size)
+                    return packed.read(entry.file_size)
+
+            for start in range(0, len(entries), _AT_ONCE):
+                yield from map_on_cores(read, entries[start : start + _AT_ONCE])
     except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, OSError) as error:
         raise UnreadableFileError(f"the zip cannot be read ({type(error).__name__}); send it again") from None
     except Exception as error:

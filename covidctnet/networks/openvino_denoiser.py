@@ -74,16 +74,19 @@ class OpenVinoDenoiser:
         batch_size: must be that of the export.
         threads: cores to use; all that the process may use when None. Their number does not change a bit
             of the answer.
+        streams: batches that run side by side; one a core when None, for cores that share no batch need
+            not wait for each other.
 
     Attributes:
-        streams: batches that run side by side, each on a core of its own: cores that share no batch need
-            not wait for each other.
+        streams: see above.
 
     Raises:
         BundleError: the files are missing or damaged, or were exported for another batch size.
     """
 
-    def __init__(self, folder: Path, batch_size: int, *, threads: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, batch_size: int, *, threads: int | None = None, streams: int | None = None
+    ) -> None:
         core = _core()
         try:
             model = core.read_model(folder / IR_NAME)
@@ -102,7 +105,7 @@ class OpenVinoDenoiser:
             {
                 # Processors with AMX would else compute in bfloat16.
                 "INFERENCE_PRECISION_HINT": "f32",
-                "NUM_STREAMS": cores,
+                "NUM_STREAMS": streams or cores,
                 "INFERENCE_NUM_THREADS": cores,
                 # Pinned threads of two processes would meet on the same core while another one idles.
                 "ENABLE_CPU_PINNING": False,
