@@ -111,6 +111,11 @@ def make_client(settings: TrackingSettings) -> "MlflowClient":
     with quiet_imports():
         from mlflow import MlflowClient
 
+        if "postgresql" in settings.uri:
+            import mlflow.store.db.utils
+
+            # Ten tries of its own, a hundred seconds long, before it tells of a wrong password.
+            mlflow.store.db.utils.MAX_RETRY_COUNT = 1
         client = MlflowClient(tracking_uri=settings.uri, registry_uri=settings.uri)
         client.get_experiment_by_name(settings.experiment)
     return client
