@@ -93,6 +93,17 @@ class TrackingSettings:
         return self.uri.startswith("sqlite:")
 
 
+def open_embedded(workspace: Path) -> TrackingSettings:
+    """Settings of a workspace that has runs already; looking does not make it.
+
+    Raises:
+        TrackingError: the workspace has none.
+    """
+    if not (workspace / "mlflow.db").is_file():
+        raise TrackingError("the workspace holds no mlflow.db; run the pipeline there, or name another or a server")
+    return TrackingSettings.embedded(workspace)
+
+
 @contextmanager
 def quiet_imports() -> Iterator[None]:
     """Keep away what MLflow's modules warn of in each other, and the tables that they tell of making."""
@@ -108,9 +119,15 @@ def make_client(settings: TrackingSettings) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(settings.request_seconds))
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     with quiet_imports():
         from mlflow import MlflowClient
 
+        if "postgresql" in settings.uri:
+            import mlflow.store.db.utils
+
+            # Ten tries of its own, a hundred seconds long, before it tells of a wrong password.
+            mlflow.store.db.utils.MAX_RETRY_COUNT = 1
         client = MlflowClient(tracking_uri=settings.uri, registry_uri=settings.uri)
         client.get_experiment_by_name(settings.experiment)
     return client
