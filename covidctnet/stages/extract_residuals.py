@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,12 +12,15 @@ from covidctnet.distribution import study_statistics
 from covidctnet.progress import Progress, silent
 from covidctnet.residual import Denoiser, denoise, residual, stack_residual
 from covidctnet.stages.preprocess_cohort import PreparedCase
-from covidctnet.training.classifier import Stacks
+
+if TYPE_CHECKING:
+    # Keras and TensorFlow come with it, which the OpenVINO backend can do without.
+    from covidctnet.training.classifier import Stacks
 
 
 def extract_residuals(
     cases: Sequence[PreparedCase], denoiser: Denoiser, config: Config, path: Path, *, on_progress: Progress = silent
-) -> tuple[Stacks, list[dict[str, float]]]:
+) -> "tuple[Stacks, list[dict[str, float]]]":
     """Residual stacks of several cases.
 
     Args:
