@@ -21,8 +21,6 @@ from typing import Any
 from benchmarks.table import put_into_page
 from covidctnet.cohort import Case, Cohort
 from covidctnet.config import load_profile
-from covidctnet.networks.denoiser import build_denoiser
-from covidctnet.networks.saving import load_denoiser, save_denoiser
 from covidctnet.phantom.cohort import make_phantom_cohort
 from covidctnet.stages.extract_residuals import extract_residuals
 from covidctnet.stages.preprocess_cohort import preprocess_cohort
@@ -47,6 +45,10 @@ def enlarge(cohort: Cohort, count: int, folder: Path) -> Cohort:
 
 def measure(small: Path, count: int, folder: Path) -> dict[str, Any]:
     """Prepare a cohort of so many cases and make its residuals; the first tenth of either is not timed."""
+    # Here, for the workers import this module as well: their memory should be that of their work.
+    from covidctnet.networks.denoiser import build_denoiser
+    from covidctnet.networks.saving import load_denoiser, save_denoiser
+
     config = load_profile(PROFILE)
     cohort = enlarge(Cohort.load(small), count, folder / "cohort")
     save_denoiser(build_denoiser(config.denoiser, config.preprocess.slice_size), folder, config.residual)

@@ -141,11 +141,18 @@ def measure(path: Path, rounds: int) -> dict[str, Any]:
         "limits": {"matrix_product_gflops": limits["matrix"], "copy_gbytes": limits["copy"]},
         "differences": differences,
         "decoder_of_published": reading.decoder_name(),
+        "tensorflow_onednn": _onednn(),
         "slices": len(study.slices),
         "rounds": rounds,
         "seconds": {"published": study.published.seconds, "ours": study.ours.seconds},
         "machine": {key: facts[key] for key in ("code_version", "cores", "gpus", "packages", "python")},
     }
+
+
+def _onednn() -> str:
+    """Whether TensorFlow uses oneDNN: by default only on processors with certain instructions."""
+    asked = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
+    return "its default" if asked is None else {"1": "on", "0": "off"}.get(asked, asked)
 
 
 def _rows(study: Study, fields: Times, steps: Times, limits: dict[str, float]) -> list[Row]:

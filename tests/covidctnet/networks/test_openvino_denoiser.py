@@ -1,6 +1,7 @@
 """The exported denoiser: the network's own answer, the same bits on any cores, and nothing sent anywhere."""
 
 import hashlib
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -157,6 +158,17 @@ def test_neither_export_nor_inference_calls_home(tmp_path: Path) -> None:
     # Where its telemetry keeps the identifier of an installation.
     assert not (tmp_path / "intel").exists()
     assert (tmp_path / "networks" / "denoiser" / "model.bin").stat().st_size > 0
+
+
+def test_openvino_is_imported_in_one_place() -> None:
+    packages = ("benchmarks", "cli", "components", "covidctnet", "integrations", "pipelines", "serving")
+    found = [
+        path.name
+        for package in packages
+        for path in (ROOT / package).rglob("*.py")
+        if re.search(r"^\s*(import|from) openvino\b|import_module\(\"openvino", path.read_text(), re.MULTILINE)
+    ]
+    assert found == ["openvino_denoiser.py"]
 
 
 def test_the_tensorflow_backend_reads_the_keras_file_alone(model: Any, tmp_path: Path) -> None:
