@@ -58,7 +58,7 @@ class Chest:
     """A chest on a grid.
 
     Attributes:
-        hu: float64, axes (z, y, x).
+        hu: axes (z, y, x).
         lung: where the lungs are, infected or not.
         rim: 0 at the axis of a lung, 1 at its costal surface; tells periphery from hilum.
         side: -1 in the patient's right half, 1 in the left, along x.
@@ -78,7 +78,7 @@ def build_chest(grid: Grid, anatomy: Anatomy, rng: np.random.Generator) -> Chest
     """Lay the organs of one patient on the grid."""
     bend = 7.0 * smooth_field(grid, rng, 130.0)
     x = grid.x - anatomy.lean
-    hu = np.full(grid.shape, float(AIR))
+    hu = np.full(grid.shape, AIR, np.float32)
     _draw_table(hu, grid, anatomy)
     shoulders = 1.0 + 0.12 * np.clip((grid.z - 0.8 * anatomy.lung_height) / 60, 0, 1)
     surface = _ellipse(x, grid.y, anatomy.half_width, anatomy.half_depth) + bend / anatomy.half_width
@@ -122,7 +122,7 @@ def _ellipse(x: Field, y: Field, a: float, b: float) -> Field:
 
 
 def _lung_rim(grid: Grid, anatomy: Anatomy, x: Field, bend: Field) -> tuple[Field, Field]:
-    side = np.where(x < 0, -1.0, 1.0)
+    side: Field = np.where(x < 0, -1.0, 1.0).astype(np.float32)
     wall = anatomy.fat + 17.0
     a = 0.5 * (anatomy.half_width - wall) * 0.94
     b = (anatomy.half_depth - wall) * 0.93

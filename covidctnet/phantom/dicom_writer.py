@@ -3,7 +3,6 @@
 import io
 import os
 import zipfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,7 +92,7 @@ def _encode_slice(image: FileDataset, pixels: Pixels, index: int, grid: Grid, he
     uid = generate_uid(entropy_srcs=[header.case, str(index)])
     image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = uid
     image.InstanceNumber = str(grid.slices - index if header.scanner.numbered_from_head else index + 1)
-    corner: Sequence[float] = (grid.x[0, 0, 0], grid.y[0, 0, 0], grid.z[index, 0, 0])
+    corner = grid.corner_mm(index)
     image.ImagePositionPatient = [f"{value:.6f}" for value in corner]
     image.SliceLocation = f"{corner[2]:.6f}"
     set_pixel_data(image, pixels, header.scanner.transfer_syntax)

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+Vector = NDArray[np.float64]
+"""A few numbers, as a place or a direction (z, y, x)."""
+
 _UNIFORMS = 12
 _BYTES = 4
 _BYTES_SPREAD = (_BYTES * (256**2 - 1) / 12) ** 0.5
@@ -20,7 +23,7 @@ def uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return low + (high - low) * float(rng.random())
 
 
-def uniforms(rng: np.random.Generator, low: float, high: float, count: int) -> NDArray[np.float64]:
+def uniforms(rng: np.random.Generator, low: float, high: float, count: int) -> Vector:
     """So many numbers between two bounds."""
     return np.array([uniform(rng, low, high) for _ in range(count)])
 
@@ -31,7 +34,7 @@ def normal(rng: np.random.Generator, mean: float, spread: float) -> float:
     return mean + spread * (sum(drawn) - _UNIFORMS / 2)
 
 
-def normals(rng: np.random.Generator, mean: float, spread: float, count: int) -> NDArray[np.float64]:
+def normals(rng: np.random.Generator, mean: float, spread: float, count: int) -> Vector:
     """So many nearly normal numbers."""
     return np.array([normal(rng, mean, spread) for _ in range(count)])
 
@@ -46,21 +49,23 @@ def side(rng: np.random.Generator) -> float:
     return -1.0 if chance(rng, 0.5) else 1.0
 
 
-def unit_vector(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+def unit_vector(values: Sequence[float] | Vector) -> Vector:
     """A vector scaled to length 1, without the BLAS, whose sums differ between processors."""
     total = 0.0
     for value in values:
         total += float(value) * float(value)
-    unit: NDArray[np.float64] = np.asarray(values, np.float64) / total**0.5
+    unit: Vector = np.asarray(values, np.float64) / total**0.5
     return unit
 
 
-def white_noise(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float64]:
+def white_noise(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Nearly normal noise of unit spread: each value is a sum of four random bytes."""
     count = int(np.prod(shape))
     parts = np.frombuffer(rng.bytes(_BYTES * count), np.uint8).reshape(_BYTES, count)
     total = parts[0].astype(np.int16)
     for part in parts[1:]:
         total += part
-    noise: NDArray[np.float64] = ((total - 255 * _BYTES / 2) / _BYTES_SPREAD).reshape(shape)
+    noise: NDArray[np.float32] = total.astype(np.float32).reshape(shape)
+    noise -= 255 * _BYTES / 2
+    noise /= _BYTES_SPREAD
     return noise

@@ -48,10 +48,9 @@ def _draw_scar(canvas: Canvas, rng: np.random.Generator) -> None:
     length, thickness = uniform(rng, 14, 32), uniform(rng, 1.2, 2.6)
     low, high = middle - length, middle + length
     window = grid.box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
-    z = grid.z[window[0]] - middle[0]
-    y, x = grid.y[:, window[1]] - middle[1], grid.x[:, :, window[2]] - middle[2]
-    normal = unit_vector(normals(rng, 0.0, 1.0, 3))
-    across = np.abs(z * normal[0] + (y * normal[1] + x * normal[2]))
+    z, y, x = grid.around(middle, window)
+    up, back, left = unit_vector(normals(rng, 0.0, 1.0, 3)).tolist()
+    across = np.abs(z * up + (y * back + x * left))
     reach = np.sqrt(z * z + (y * y + x * x)) / length
     edge = 0.5 * (grid.pixel_spacing_mm + 0.5 * grid.slice_spacing_mm)
     share = np.clip((thickness - across) / edge + 0.5, 0.0, min(1.0, thickness / edge))

@@ -1,7 +1,7 @@
 """The voxel grid of a phantom, smooth random fields and smoothing on it.
 
 Only additions, multiplications, divisions, square roots and roundings are used on the grid: IEEE 754 settles
-them to the last bit, so that processors with other vector units give the same phantoms.
+them to the last bit, in single precision as well, so that processors with other vector units give the same phantoms.
 """
 
 from dataclasses import dataclass
@@ -11,10 +11,12 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from covidctnet.phantom.draws import normals, uniform, unit_vector
+from covidctnet.phantom.draws import Vector, normals, uniform, unit_vector
 
-Field = NDArray[np.float64]
+Field = NDArray[np.float32]
 """Values on a grid, axes (z, y, x)."""
+
+Window = tuple[slice, slice, slice]
 
 _COSINE = (1.0, -19.739208, 64.939394, -85.456817, 60.244641, -26.406736, 7.806608, -1.460990)
 """Polynomial in t squared within 1e-5 of cos(2 pi t) for t from -0.5 to 0.5."""
@@ -42,7 +44,7 @@ class Grid:
     @cached_property
     def z(self) -> Field:
         """Heights, shape (slices, 1, 1)."""
-        return (self.bottom_mm + self.slice_spacing_mm * np.arange(self.slices, dtype=np.float64))[:, None, None]
+        return np.array([self.corner_mm(index)[2] for index in range(self.slices)], np.float32)[:, None, None]
 
     @cached_property
     def y(self) -> Field:
@@ -56,9 +58,15 @@ class Grid:
 
     @property
     def _across(self) -> Field:
-        return self.pixel_spacing_mm * (np.arange(self.matrix, dtype=np.float64) - (self.matrix - 1) / 2)
+        first = self.corner_mm(0)[0]
+        return np.array([first + self.pixel_spacing_mm * index for index in range(self.matrix)], np.float32)
 
-    def box(self, low: tuple[float, float, float], high: tuple[float, float, float]) -> tuple[slice, slice, slice]:
+    def corner_mm(self, index: int) -> tuple[float, float, float]:
+        """Centre of the first voxel of a slice as (x, y, z)."""
+        edge = -0.5 * self.pixel_spacing_mm * (self.matrix - 1)
+        return edge, edge, self.bottom_mm + self.slice_spacing_mm * index
+
+    def box(self, low: tuple[float, float, float], high: tuple[float, float, float]) -> Window:
         """Indices of the voxels whose centres lie between two corners, given as (z, y, x) in mm."""
 
         def span(axis: Field, start: float, stop: float) -> slice:
@@ -67,8 +75,10 @@ class Grid:
 
         return span(self.z, low[0], high[0]), span(self.y, low[1], high[1]), span(self.x, low[2], high[2])
 
-
-Window = tuple[slice, slice, slice]
+    def around(self, middle: Vector, window: Window) -> tuple[Field, Field, Field]:
+        """Distances (z, y, x) in mm from a place, for the voxels of a window."""
+        z, y, x = middle.tolist()
+        return self.z[window[0]] - z, self.y[:, window[1]] - y, self.x[:, :, window[2]] - x
 
 
 def cosine(turns: Field) -> Field:
@@ -110,9 +120,10 @@ def smooth_field(
     axes = [grid.z[zs].ravel(), grid.y[:, ys].ravel(), grid.x[:, :, xs].ravel()]
     lattice = [_coarsen(axis, _LATTICE_SHARE * wavelength_mm) for axis in axes]
     z, y, x = lattice[0][:, None, None], lattice[1][None, :, None], lattice[2][None, None, :]
-    total = np.zeros((z.size, y.size, x.size))
+    total = np.zeros((z.size, y.size, x.size), np.float32)
     for _ in range(waves):
-        wave = unit_vector(normals(rng, 0.0, 1.0, 3)) / (wavelength_mm * uniform(rng, 0.6, 1.4))
+        direction = unit_vector(normals(rng, 0.0, 1.0, 3))
+        wave = (direction / (wavelength_mm * uniform(rng, 0.6, 1.4))).tolist()
         height = wave[0] * z + uniform(rng, 0.0, 1.0)
         plane = wave[1] * y + wave[2] * x
         # cos(a + b) from lines and planes: no polynomial a voxel.
@@ -148,7 +159,7 @@ def _coarsen(axis: Field, step_mm: float) -> Field:
     if axis.size < 2 or axis[1] - axis[0] >= step_mm:
         return axis
     steps = ceil((axis[-1] - axis[0]) / step_mm) + 1
-    coarse: Field = axis[0] + step_mm * np.arange(steps, dtype=np.float64)
+    coarse: Field = axis[0] + step_mm * np.arange(steps, dtype=np.float32)
     return coarse
 
 
@@ -159,7 +170,7 @@ def _interpolate(values: Field, coarse: Field, fine: Field, axis: int) -> Field:
     lower = np.clip(place.astype(np.int64), 0, coarse.size - 2)
     shape = [1, 1, 1]
     shape[axis] = fine.size
-    share = (place - lower).reshape(shape)
+    share = (place - lower.astype(np.float32)).reshape(shape)
     low: Field = np.take(values, lower, axis)
     high: Field = np.take(values, lower + 1, axis)
     high -= low

@@ -22,10 +22,10 @@ def draw_ground_glass(canvas: Canvas, rng: np.random.Generator) -> None:
     density = uniform(rng, -770, -700) if chance(rng, _FAINT) else uniform(rng, -680, -420)
     septa = uniform(rng, 90, 220) if chance(rng, _PAVED) else 0.0
     core = uniform(rng, 100, 260) if chance(rng, _CORED) else 0.0
-    height = np.arange(canvas.grid.slices)[:, None, None] / canvas.grid.slices
-    depth = np.arange(canvas.grid.matrix)[None, :, None] / canvas.grid.matrix
+    height = np.arange(canvas.grid.slices, dtype=np.float32)[:, None, None] / canvas.grid.slices
+    depth = np.arange(canvas.grid.matrix, dtype=np.float32)[None, :, None] / canvas.grid.matrix
     # Peripheral, posterior and basal areas are the likelier ones.
-    weight = (0.2 + depth) * (0.2 + depth) * (1.4 - height)
+    weight = np.asarray((0.2 + depth) * (0.2 + depth) * (1.4 - height), np.float32)
     periphery = chest.lung & (chest.rim > _PERIPHERY)
     for _ in range(int(rng.integers(5, 13))):
         own = chest.side == (main_side if one_sided else side(rng))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from covidctnet.phantom.anatomy import Chest
-from covidctnet.phantom.draws import uniform
+from covidctnet.phantom.draws import Vector, uniform
 from covidctnet.phantom.grid import Field, Grid, Window, smooth_field
 from covidctnet.volume import BoolArray
 
@@ -37,9 +37,10 @@ class Canvas:
         infection, finding, effusion = (np.zeros(grid.shape, dtype=bool) for _ in range(3))
         return cls(chest=chest, grid=grid, hu=chest.hu.copy(), infection=infection, finding=finding, effusion=effusion)
 
-    def position(self, place: Place) -> Field:
+    def position(self, place: Place) -> Vector:
         """The centre of a voxel as (z, y, x) in mm."""
-        return np.array([self.grid.z[place[0], 0, 0], self.grid.y[0, place[1], 0], self.grid.x[0, 0, place[2]]])
+        z, y, x = self.grid.z[place[0], 0, 0], self.grid.y[0, place[1], 0], self.grid.x[0, 0, place[2]]
+        return np.array([z, y, x], np.float64)
 
     def side_of(self, place: Place) -> float:
         """-1 where a voxel is in the right half, 1 in the left."""
@@ -69,7 +70,7 @@ def draw_blob(
     canvas: Canvas,
     rng: np.random.Generator,
     centre: Place,
-    radii: Field,
+    radii: Vector,
     *,
     softness: float,
     ragged: float = 0.16,
@@ -91,17 +92,16 @@ def draw_blob(
     middle = canvas.position(centre)
     low, high = middle - 1.6 * radii, middle + 1.6 * radii
     window = grid.box((low[0], low[1], low[2]), (high[0], high[1], high[2]))
-    z, y, x = grid.z[window[0]], grid.y[:, window[1]], grid.x[:, :, window[2]]
-    distance = np.sqrt(
-        ((z - middle[0]) / radii[0]) ** 2 + (((y - middle[1]) / radii[1]) ** 2 + ((x - middle[2]) / radii[2]) ** 2)
-    )
+    z, y, x = grid.around(middle, window)
+    height, depth, breadth = radii.tolist()
+    distance = np.sqrt((z / height) ** 2 + ((y / depth) ** 2 + (x / breadth) ** 2))
     if ragged > 0:
         distance += ragged * smooth_field(grid, rng, 26.0, window=window)
     own = chest.lung[window] & (chest.side[..., window[2]] == canvas.side_of(centre))
     return window, np.clip((1.0 - distance) / softness + 0.5, 0.0, 1.0) * own
 
 
-def draw_radii(rng: np.random.Generator, low: float, high: float, flattening: float) -> Field:
+def draw_radii(rng: np.random.Generator, low: float, high: float, flattening: float) -> Vector:
     """Radii along (z, y, x) in mm that differ from each other by up to a share."""
     size = uniform(rng, low, high)
     return size * np.array([uniform(rng, 1.0 - flattening, 1.0 + flattening) for _ in range(3)])

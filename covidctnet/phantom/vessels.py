@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covidctnet.phantom.draws import normal, normals, uniform, unit_vector
+from covidctnet.phantom.draws import Vector, normal, normals, uniform, unit_vector
 from covidctnet.phantom.grid import Field, Grid
 from covidctnet.volume import BoolArray
 
@@ -26,7 +26,7 @@ def draw_vessels(hu: Field, grid: Grid, anatomy: "Anatomy", lung: BoolArray, rng
             draw_tree(hu, grid, lung, rng, hilum, direction, radius=uniform(rng, 3.5, 5.5), depth=4, value=_VESSEL_HU)
 
 
-def find_hilum(anatomy: "Anatomy", side: float) -> Field:
+def find_hilum(anatomy: "Anatomy", side: float) -> Vector:
     """Where vessels and bronchi enter a lung, as (z, y, x) in mm."""
     return np.array([0.48 * anatomy.lung_height, 6.0, side * 34.0])
 
@@ -36,8 +36,8 @@ def draw_tree(
     grid: Grid,
     within: BoolArray,
     rng: np.random.Generator,
-    start: Field,
-    direction: Field,
+    start: Vector,
+    direction: Vector,
     *,
     radius: float,
     depth: int,
@@ -83,7 +83,7 @@ def draw_airways(hu: Field, grid: Grid, anatomy: "Anatomy", lung: BoolArray) -> 
 
 
 def _draw_tube(
-    hu: Field, grid: Grid, start: Field, end: Field, radius: float, value: float, *, within: BoolArray | None
+    hu: Field, grid: Grid, start: Vector, end: Vector, radius: float, value: float, *, within: BoolArray | None
 ) -> None:
     pad = radius + max(grid.pixel_spacing_mm, grid.slice_spacing_mm)
     low, high = np.minimum(start, end) - pad, np.maximum(start, end) + pad
@@ -91,11 +91,10 @@ def _draw_tube(
     part = hu[window]
     if part.size == 0 or not (within is None or within[window].any()):
         return
-    z, y, x = grid.z[window[0]] - start[0], grid.y[:, window[1]] - start[1], grid.x[:, :, window[2]] - start[2]
-    axis = end - start
-    length = axis[0] * axis[0] + axis[1] * axis[1] + axis[2] * axis[2]
-    along = np.clip((z * axis[0] + (y * axis[1] + x * axis[2])) / length, 0.0, 1.0)
-    squared = (z - along * axis[0]) ** 2 + (y - along * axis[1]) ** 2 + (x - along * axis[2]) ** 2
+    z, y, x = grid.around(start, window)
+    up, back, across = (end - start).tolist()
+    along = np.clip((z * up + (y * back + x * across)) / (up * up + back * back + across * across), 0.0, 1.0)
+    squared = (z - along * up) ** 2 + (y - along * back) ** 2 + (x - along * across) ** 2
     # The edge is as wide as a voxel: a vessel thinner than that shows with a share of its density.
     edge = 0.5 * (grid.pixel_spacing_mm + 0.5 * grid.slice_spacing_mm)
     share = np.clip((radius - np.sqrt(squared)) / edge + 0.5, 0.0, min(1.0, radius / edge))

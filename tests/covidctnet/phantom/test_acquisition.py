@@ -10,7 +10,7 @@ NAMES = [scanner.model for scanner in SCANNERS]
 
 
 def image(hu: float, scanner: ScannerModel, *, sharp: bool) -> np.ndarray:
-    return acquire(np.full(GRID.shape, hu), GRID, scanner, np.random.default_rng(1), sharp=sharp)
+    return acquire(np.full(GRID.shape, hu, np.float32), GRID, scanner, np.random.default_rng(1), sharp=sharp)
 
 
 @pytest.mark.parametrize("scanner", SCANNERS, ids=NAMES)
@@ -19,12 +19,13 @@ def test_noise_in_water_is_that_of_the_model_and_weaker_in_lung(scanner: Scanner
     water, lung = image(0.0, scanner, sharp=sharp), image(-860.0, scanner, sharp=sharp)
     assert water.std() == pytest.approx(scanner.noise_hu * (1.5 if sharp else 1.0), rel=0.06)
     assert 0.4 < lung.std() / water.std() < 0.7
+    assert water.dtype == np.float32
     assert lung.mean() == pytest.approx(-860.0, abs=1.0)
 
 
 @pytest.mark.parametrize("scanner", SCANNERS, ids=NAMES)
 def test_a_sharp_kernel_has_a_finer_grain_and_a_sharper_edge(scanner: ScannerModel) -> None:
-    edge = np.full(GRID.shape, -900.0)
+    edge = np.full(GRID.shape, -900.0, np.float32)
     edge[:, :, 64:] = 0.0
     neighbours, widths = [], []
     for sharp in (False, True):
@@ -45,7 +46,7 @@ def test_models_differ_in_the_texture_of_their_noise() -> None:
 
 
 def test_thick_overlapping_slices_blur_along_the_axis() -> None:
-    step = np.zeros(GRID.shape)
+    step = np.zeros(GRID.shape, np.float32)
     step[6:] = 100.0
     widths = []
     for thickness in (1.0, 4.0):
@@ -59,7 +60,7 @@ def test_thick_overlapping_slices_blur_along_the_axis() -> None:
 
 @pytest.mark.parametrize("scanner", SCANNERS, ids=NAMES)
 def test_stored_values_are_whole_hounsfield_units_with_the_models_padding(scanner: ScannerModel) -> None:
-    hu = np.full(GRID.shape, -860.4)
+    hu = np.full(GRID.shape, -860.4, np.float32)
     stored = to_stored(hu, GRID, scanner)
     assert stored.dtype == (np.int16 if scanner.signed else np.uint16)
     assert stored[0, 64, 64] == -860 - scanner.intercept

@@ -7,6 +7,7 @@ from tests.helpers.chests import healthy
 def test_a_chest_holds_lungs_soft_tissue_bone_and_air_at_their_hounsfield_values() -> None:
     for patient in healthy():
         grid, chest = patient.grid, patient.chest
+        assert chest.hu.dtype == chest.rim.dtype == np.float32
         litres = chest.lung.sum() * 8.0 * 4.0 * 4.0 / 1e6
         assert 1.5 < litres < 8.0
         assert -950 < np.median(chest.hu[chest.lung]) < -750

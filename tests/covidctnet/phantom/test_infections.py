@@ -53,6 +53,7 @@ def test_a_control_is_not_infected_but_some_have_findings() -> None:
 def test_an_infection_is_denser_than_the_lung_it_lies_in(label: int) -> None:
     for patient, disease in diseases(label):
         assert disease.infection.any()
+        assert disease.hu.dtype == np.float32
         assert not (disease.infection & ~disease.lung).any()
         assert not (disease.infection & disease.finding).any()
         assert not (disease.lung & ~patient.chest.lung).any()
