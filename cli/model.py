@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.console import out, print_json, table
+from cli.console import err, out, print_json, table
 
 if TYPE_CHECKING:
     from integrations.tracking_client import TrackingSettings
@@ -89,6 +89,19 @@ def flush(
 
     count = flush_spool(spool, uri=server or None)
     out.print(f"{count} steps sent" if count else "nothing waits here")
+
+
+@tracking.command()
+def ui(
+    workspace: Workspace = DEMO,
+    port: Annotated[int, typer.Option(help="Port on this machine.", min=1, max=65535)] = 5000,
+) -> None:
+    """Show the runs and models of a workspace in MLflow's pages, until Ctrl-C; nothing is sent to its makers."""
+    from integrations.tracking_client import open_embedded, serve_pages
+
+    settings = open_embedded(workspace)
+    err.print(f"http://127.0.0.1:{port}", highlight=False)
+    serve_pages(settings, port)
 
 
 def _settings(workspace: Path, server: str) -> "TrackingSettings":

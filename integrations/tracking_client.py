@@ -3,16 +3,18 @@
 import logging
 import os
 import random
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from covidctnet.errors import ConfigError, TrackingDeniedError, TrackingError, TrackingOutageError
+from covidctnet.telemetry import SWITCHES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -102,6 +104,13 @@ def open_embedded(workspace: Path) -> TrackingSettings:
     if not (workspace / "mlflow.db").is_file():
         raise TrackingError("the workspace holds no mlflow.db; run the pipeline there, or name another or a server")
     return TrackingSettings.embedded(workspace)
+
+
+def serve_pages(settings: TrackingSettings, port: int) -> NoReturn:
+    """Become MLflow's web server on loopback, with usage reports off in the server and in its pages."""
+    command = [sys.executable, "-W", "ignore", "-m", "mlflow", "ui", "--backend-store-uri", settings.uri]
+    environment = {**os.environ, **SWITCHES, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    os.execve(sys.executable, [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"], environment)
 
 
 @contextmanager
