@@ -97,7 +97,13 @@ def submit(
     )
     config, chosen = load_profile(profile, seed=seed), load_settings(settings, image=image)
     parameters = cluster_parameters(
-        config, data_version, chosen, repository=repository, tracking_uri=tracking, endpoint=storage_endpoint, policy=read_policy(policy)
+        config,
+        data_version,
+        chosen,
+        repository=repository,
+        tracking_uri=tracking,
+        endpoint=storage_endpoint,
+        policy=read_policy(policy),
     )
     with tempfile.TemporaryDirectory() as folder:
         package = compile_pipeline(chosen, Path(folder) / "training.yaml")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from covidctnet.experiment import run_demo
 
 from covidctnet.config import load_profile
-from covidctnet.experiment import run_demo
 from tests.helpers.series import make_files, write_folder, zip_of
 
 
