@@ -52,9 +52,9 @@ class ComponentsRun:
         """The artifacts of all shards."""
         return [self.artifacts[f"{name}-{number}"] for number in self.returned["validate_scanner_metadata"]]
 
-    def call(self, component: str, shard: int | None = None, **inputs: Any) -> Any:
+    def call(self, component: str, number: int | None = None, /, **inputs: Any) -> Any:
         """Call a component; its outputs are made in the workspace."""
-        function, suffix = load_component(component), "" if shard is None else f"-{shard}"
+        function, suffix = load_component(component), "" if number is None else f"-{number}"
         outputs = {}
         for name, spec in (function.component_spec.outputs or {}).items():
             if name != "Output":
