@@ -11,7 +11,7 @@ PACKAGES := cli components covidctnet integrations pipelines serving
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
-demo: $(VENV)/.train  ## The whole method on a phantom cohort, in runs/demo
+demo: $(VENV)/.train $(VENV)/.pipeline  ## The whole method on a phantom cohort, in runs/demo
 	$(BIN)/covidctnet demo --profile $(PROFILE) --seed $(SEED) --output runs/demo
 
 test: $(VENV)/.dev  ## Tests with coverage of covidctnet/

@@ -63,6 +63,7 @@ def submit(
     repository: Annotated[str, typer.Option(help="Address of DVC's remote.")],
     data_version: Annotated[str, typer.Option(help="DVC's hash of the cohort.")],
     tracking: Annotated[str, typer.Option(help="Address of the MLflow server.")],
+    storage_endpoint: Annotated[str, typer.Option(help="Of an S3 server that is not Amazon's.")] = "",
     settings: Settings = "cluster",
     image: Image = None,
     profile: Profile = "paper",
@@ -96,7 +97,13 @@ def submit(
     )
     config, chosen = load_profile(profile, seed=seed), load_settings(settings, image=image)
     parameters = cluster_parameters(
-        config, data_version, chosen, repository=repository, tracking_uri=tracking, policy=read_policy(policy)
+        config,
+        data_version,
+        chosen,
+        repository=repository,
+        tracking_uri=tracking,
+        endpoint=storage_endpoint,
+        policy=read_policy(policy),
     )
     with tempfile.TemporaryDirectory() as folder:
         package = compile_pipeline(chosen, Path(folder) / "training.yaml")

@@ -9,6 +9,7 @@ from components.base import component
 def fetch_dataset(
     cohort: Output[Dataset],
     repository: str,
+    endpoint: str,
     store: str,
     data_version: str,
     config: str,
@@ -19,7 +20,8 @@ def fetch_dataset(
 
     Args:
         cohort: The cohort's table, and where its cases are.
-        repository: Workspace or remote of DVC.
+        repository: Workspace's folder, or address of DVC's remote.
+        endpoint: Address of an S3 server that is not Amazon's; empty otherwise.
         store: Folder on the shared disk.
         data_version: DVC's hash of the cohort.
         config: The whole configuration, as JSON.
@@ -30,6 +32,7 @@ def fetch_dataset(
 
     cohorts.fetch_dataset(
         repository=repository,
+        endpoint=endpoint,
         store=store,
         output=cohort.path,
         run={"data_version": data_version, "config": config, "code_version": code_version, "tracking": tracking},

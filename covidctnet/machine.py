@@ -48,17 +48,26 @@ def usable_cores() -> int:
 
 
 def code_version() -> str:
-    """The commit in a checkout, with `-dirty` for changed files; else release and hash of the sources."""
+    """The commit in a checkout, with `-dirty` and a hash of the sources where files are changed.
+
+    Elsewhere release and hash of the sources. Two versions are equal only where the sources are: caches rely on it.
+    """
     root = Path(__file__).parents[1]
     if (root / ".git").exists() and shutil.which("git"):
         command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
-        if result.returncode == 0 and result.stdout.strip():
-            return result.stdout.strip()
+        found = result.stdout.strip()
+        if result.returncode == 0 and found:
+            return f"{found}+{_hash_sources(root)}" if found.endswith("-dirty") else found
+    return f"{_version('covidctnet') or 'unreleased'}+{_hash_sources(root)}"
+
+
+def _hash_sources(root: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return f"{_version('covidctnet') or 'unreleased'}+{digest.hexdigest()[:12]}"
+    for package in ("covidctnet", "integrations", "components"):
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 def _version(package: str) -> str | None:

@@ -1,5 +1,8 @@
 """Work on slices side by side: the libraries that do it let go of the interpreter lock."""
 
+import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -17,3 +20,19 @@ def map_on_cores(work: Callable[[Item], Answer], items: Iterable[Item]) -> list[
     """
     with ThreadPoolExecutor(usable_cores()) as pool:
         return list(pool.map(work, items))
+
+
+def leave_with_parent() -> None:
+    """End this worker process when the one that started it is gone; for the initializer of a pool.
+
+    A worker waits for work that a killed parent will never send, and nothing else would wake it.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -49,6 +49,7 @@ def cluster_parameters(
     *,
     repository: str,
     tracking_uri: str,
+    endpoint: str = "",
     policy: str = "",
 ) -> dict[str, Any]:
     """Parameters of a run on a cluster, whose steps share a disk.
@@ -58,6 +59,7 @@ def cluster_parameters(
         data_version: DVC's hash of the cohort.
         settings: shards and the shared disk.
         repository: address of DVC's remote.
+        endpoint: address of an S3 server that is not Amazon's.
         tracking_uri: address of the MLflow server.
         policy: of the metadata's validation, as YAML; the shipped one where empty.
 
@@ -76,6 +78,7 @@ def cluster_parameters(
         settings,
         policy=policy,
         repository=repository,
+        endpoint=endpoint,
         store=f"{disk}/cohorts",
         ledger=f"{disk}/splits.csv",
         state=f"{disk}/checkpoints",

@@ -41,12 +41,13 @@ def build_pipeline(settings: PipelineSettings) -> Any:
         store: str,
         ledger: str,
         state: str,
+        endpoint: str = "",
         policy: str = "",
         cases_per_shard: int = settings.cases_per_shard,
     ) -> TrainingOutputs:
         run = {"data_version": data_version, "config": config, "code_version": code_version, "tracking": tracking}
 
-        fetched = fetch_dataset(repository=repository, store=store, **run)
+        fetched = fetch_dataset(repository=repository, endpoint=endpoint, store=store, **run)
         place(fetched, "fetch dataset", settings)
         cohort = fetched.outputs["cohort"]
 

@@ -25,6 +25,7 @@ def adopt_cohort(workspace: Path, cohort: Path) -> str:
         CohortError: the folder is no cohort, or the workspace holds another one.
     """
     from integrations.data_versions import add_version
+    from integrations.data_workspace import create_workspace
 
     source, data = Cohort.load(cohort), workspace / DATA
     source.verify()
@@ -36,6 +37,7 @@ def adopt_cohort(workspace: Path, cohort: Path) -> str:
         workspace.mkdir(parents=True, exist_ok=True)
         link_tree(cohort, partial)
         partial.rename(data)
+    create_workspace(workspace)
     return add_version(workspace, f"{len(source.cases)} cases")
 
 
@@ -45,6 +47,7 @@ def make_demo_data(workspace: Path, config: Config, *, on_progress: Progress = s
     A cohort of another seed, size or code is replaced, and the splits of its patients with it.
     """
     from integrations.data_versions import add_version
+    from integrations.data_workspace import create_workspace
 
     data, made = workspace / DATA, workspace / _MADE
     wanted = {"phantom": asdict(config.phantom), "seed": config.seed, "code_version": code_version()}
@@ -55,6 +58,7 @@ def make_demo_data(workspace: Path, config: Config, *, on_progress: Progress = s
         (workspace / "splits.csv").unlink(missing_ok=True)
         make_phantom_cohort(data, config.phantom, config.seed, on_progress=on_progress)
         write_json(made, wanted)
+    create_workspace(workspace)
     return add_version(workspace, f"phantoms of profile {config.name}, seed {config.seed}")
 
 

@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.components_run import ComponentsRun, run_components
+
 SHARED_DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
@@ -18,3 +20,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def components_run(tmp_path_factory: pytest.TempPathFactory) -> ComponentsRun:
+    """Every component, run once on the phantoms of the smoke profile; tests read and never change it."""
+    return run_components(tmp_path_factory.mktemp("components"))

@@ -73,11 +73,11 @@ def test_a_terminated_train_command_says_how_to_go_on_and_does(tmp_path: Path) -
         train = command("train", cohort, "--output", tmp_path / name, "--profile", "smoke", "--json")
         if name == "stopped":
             process = subprocess.Popen(train, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-            while not (tmp_path / name / "work" / "denoiser.history.jsonl").exists():
+            while not (tmp_path / name / "state" / "checkpoints" / "denoiser.history.jsonl").exists():
                 assert process.poll() is None
                 time.sleep(0.01)
             process.terminate()
-            _, message = process.communicate(timeout=60)
+            _, message = process.communicate(timeout=120)
             assert process.returncode == 143
             assert "training of the denoiser was stopped in epoch" in message
             assert "run the same command to go on" in message

@@ -15,6 +15,7 @@ from covidctnet.errors import CohortError, StudyError
 from covidctnet.labels import CONTROL, LABELS
 from covidctnet.lungs import mean_lung_hu, segment_lungs
 from covidctnet.machine import usable_cores
+from covidctnet.parallel import leave_with_parent
 from covidctnet.phantom.truth import load_truth
 from covidctnet.preprocess import preprocess, preprocess_mask, to_hounsfield
 from covidctnet.progress import Progress, silent
@@ -84,7 +85,7 @@ def preprocess_shard(
     splits = ledger.splits()
     prepared: list[PreparedCase] = []
     workers = min(workers or usable_cores(), len(cases))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
         jobs = [pool.submit(_prepare, cohort, case, splits[case.patient], config, folders) for case in cases]
         try:
             for job in jobs:
@@ -97,9 +98,10 @@ def preprocess_shard(
     return prepared
 
 
-def _one_thread() -> None:
+def _start_worker() -> None:
     import SimpleITK as sitk  # noqa: N813
 
+    leave_with_parent()
     # The cases are spread over processes; threads inside each would only get in each other's way.
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
 

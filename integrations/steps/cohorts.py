@@ -15,11 +15,12 @@ from integrations.steps.context import open_step
 _LOCATION, _SHARDS, _LEDGER = "location.json", "shards.json", "splits.csv"
 
 
-def fetch_dataset(*, repository: str, store: str, output: str, run: Mapping[str, str]) -> None:
+def fetch_dataset(*, repository: str, endpoint: str, store: str, output: str, run: Mapping[str, str]) -> None:
     """Bring a data version to the store that all steps share; the output says where it is.
 
     Args:
-        repository: workspace or remote of DVC.
+        repository: workspace's folder, or address of DVC's remote.
+        endpoint: address of an S3 server that is not Amazon's; empty otherwise.
         store: folder on the shared disk; a version that is there already is checked and used.
         output: receives `cohort.csv` and the place of the cases.
         run: see `RunContext`.
@@ -29,7 +30,7 @@ def fetch_dataset(*, repository: str, store: str, output: str, run: Mapping[str,
     with open_step("fetch dataset", run) as step:
         version = step.run.data_version
         place = Path(store) / version
-        cohort = materialise(Path(repository), version, place)
+        cohort = Cohort.load(place) if place.is_dir() else materialise(repository, version, place, endpoint=endpoint)
         cohort.verify()
         folder = Path(output)
         folder.mkdir(parents=True, exist_ok=True)

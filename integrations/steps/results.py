@@ -35,7 +35,14 @@ def evaluate(
     """Answer for every hold-out case through the bundle, score the answers and write the report.
 
     Args:
-        cohort, splits, validated, records, denoiser, residuals, training, bundle: outputs of the earlier steps.
+        cohort: output of `fetch_dataset`.
+        splits: output of `settle_splits`, for its time.
+        validated: output of `validate_scanner_metadata`, for its time.
+        records: of all shards.
+        denoiser: output of `train_denoiser`, for its losses.
+        residuals: of all shards, for their time.
+        training: losses of the classifier.
+        bundle: without metrics.
         evaluated: becomes the bundle with its hold-out metrics.
         output: receives `summary.json`, `report.html` and `figures/`.
         html: receives the report once more, for the interface of Kubeflow.

@@ -35,6 +35,6 @@ def test_outside_a_checkout_the_version_is_a_hash_of_the_sources(tmp_path: Path)
 
 def test_in_a_checkout_the_version_is_the_commit() -> None:
     if (Path(covidctnet.__file__).parents[1] / ".git").exists():
-        assert re.fullmatch(r"[0-9a-f]{7,40}(-dirty)?", code_version())
+        assert re.fullmatch(r"[0-9a-f]{7,40}(-dirty\+[0-9a-f]{12})?", code_version())
     else:
         assert "+" in code_version()

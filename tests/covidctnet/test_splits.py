@@ -128,4 +128,4 @@ def test_contradictory_rows_are_refused() -> None:
     with pytest.raises(CohortError, match="trains the denoiser but is CAP"):
         Assignment(patient="p", split="denoiser", label="CAP", scanner="S", seed="0")
     with pytest.raises(CohortError, match="patient q is in no split"):
-        Ledger(rows=(row,)).split_of("q")
+        Ledger(rows=(row,)).splits()["q"]
