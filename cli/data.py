@@ -184,20 +184,17 @@ def history(
         lines += [f"~ {name}: {old} -> {new}" for name, old, new in change.relabelled]
         _say(json_output, asdict(change), "\n".join(lines) or "nothing changed")
         return
-    records = [{**asdict(record), **count_cases(cases_of(place, record.version))} for record in read_log(place)]
+    records: list[dict[str, Any]] = [
+        {**asdict(record), **count_cases(cases_of(place, record.version))} for record in read_log(place)
+    ]
     if json_output:
         print_json(json.dumps(records, indent=2))
         return
-    rows = [
-        (
-            one["version"][:12],
-            one["time"],
-            one["message"],
-            *(_counts(one[name]) for name in ("label", "site", "scanner")),
-        )
-        for one in records
-    ]
-    out.print(table("data versions", ("version", "time", "why", "classes", "sites", "scanners"), rows))
+    for one in records:
+        out.print(f"{one['version']}  {one['time']}  {one['message']}", markup=False, highlight=False, soft_wrap=True)
+        for word, name in (("classes", "label"), ("sites", "site"), ("scanners", "scanner")):
+            counts = ", ".join(f"{value} {count}" for value, count in one[name].items())
+            out.print(f"  {word}: {counts}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command("rotate-keys")
@@ -206,10 +203,6 @@ def rotate_keys(keys: KeyFile = None) -> None:
     from covidctnet.pseudonyms import rotate_keys as run
 
     out.print(f"{run(keys)}; keep a copy of the key file", markup=False, highlight=False)
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
 def _say(json_output: bool, values: dict[str, Any], words: str) -> None:

@@ -1,6 +1,8 @@
 """Who still holds a patient that left the cohort: data versions, MLflow runs and bundles."""
 
 import json
+import os
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +56,14 @@ def _holds(workspace: Workspace, version: str, patient: str) -> bool:
 
 
 def _runs(tracking_uri: str, names: set[str]) -> tuple[str, ...] | None:
+    with warnings.catch_warnings():
+        # Its libraries warn each other of what they will drop.
+        warnings.simplefilter("ignore")
+        return _search_runs(tracking_uri, names)
+
+
+def _search_runs(tracking_uri: str, names: set[str]) -> tuple[str, ...] | None:
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     import mlflow
 
     client = mlflow.MlflowClient(tracking_uri)
