@@ -131,7 +131,7 @@ def open_repo(workspace: Workspace) -> Iterator[Repo]:
 
 def _repo_class() -> Any:
     os.environ["DVC_NO_ANALYTICS"] = "1"
-    from dvc.repo import Repo as DVCRepo  # type: ignore[import-untyped]
+    from dvc.repo import Repo as DVCRepo
 
     # It tells of every file by its path, and draws its own bars.
     logging.getLogger("dvc").setLevel(logging.CRITICAL)
