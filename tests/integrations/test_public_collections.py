@@ -74,9 +74,11 @@ def test_what_the_server_lacks_or_does_not_answer_is_said(bucket: Seaweed, index
         find_collection("nope", index)
 
 
+@pytest.mark.slow
 def test_the_installed_index_lists_the_collections_with_their_licences() -> None:
     pytest.importorskip("idc_index_data")
     found = {name: find_collection(name) for name in COLLECTIONS}
-    assert {name for name, collection in found.items() if collection.non_commercial} == {"ricord-1a", "ricord-1b"}
+    non_commercial = {name for name, collection in found.items() if collection.non_commercial}
+    assert non_commercial == {"ricord-1a", "ricord-1b"}
     assert len(found["lungx"].series) == 70
-    assert all(one.bucket == "idc-open-data" for collection in found.values() for one in collection.series)
+    assert all(one.bucket.startswith("idc-open-data") for collection in found.values() for one in collection.series)
