@@ -197,6 +197,25 @@ def history(
             out.print(f"  {word}: {counts}", markup=False, highlight=False, soft_wrap=True)
 
 
+@app.command()
+def fetch(
+    collection: Annotated[str, typer.Argument(help="lungx, ricord-1a, ricord-1b or lidc-idri.")],
+    target: Annotated[Path, typer.Argument(help="Folder that the series go to; ingest them from there.")],
+    endpoint: Annotated[str, typer.Option(help="Address of the S3 server; Amazon's if not given.")] = "",
+    at_most: Annotated[int | None, typer.Option(help="So many series, the first ones.", min=1)] = None,
+    json_output: JsonFlag = False,
+) -> None:
+    """Download a public chest CT collection from the Imaging Data Commons; run again, it goes on."""
+    from integrations.public_collections import ENDPOINT, fetch_collection, find_collection
+
+    found = find_collection(collection)
+    size = sum(series.megabytes for series in found.series[:at_most]) / 1000
+    err.print(f"{found.terms}; {size:.1f} GB", markup=False, highlight=False, soft_wrap=True)
+    with progress_bars(quiet=json_output) as report:
+        folders = fetch_collection(found, target, endpoint=endpoint or ENDPOINT, at_most=at_most, on_progress=report)
+    _say(json_output, {"series": len(folders), "terms": found.terms}, f"{len(folders)} series are there")
+
+
 @app.command("rotate-keys")
 def rotate_keys(keys: KeyFile = None) -> None:
     """Name new patients with a new key; patients who are in keep their pseudonyms."""

@@ -237,7 +237,7 @@ def test_an_ingest_that_is_killed_at_any_moment_leaves_the_cohort_and_a_rerun_co
     duration = time.monotonic() - begun
     after = version_of(whole.folder)
     rng = random.Random(0)
-    for attempt in range(5):
+    for attempt in range(3):
         place = fresh(f"killed{attempt}")
         old = place.cohort()
         process = start(place)
