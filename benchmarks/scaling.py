@@ -22,10 +22,13 @@ from benchmarks.table import put_into_page
 from covidctnet.cohort import Case, Cohort
 from covidctnet.config import load_profile
 from covidctnet.phantom.cohort import make_phantom_cohort
+from covidctnet.splits import Assignment, Ledger
 from covidctnet.stages.extract_residuals import extract_residuals
-from covidctnet.stages.preprocess_cohort import preprocess_cohort
+from covidctnet.stages.preprocess_cohort import ShardFolders, count_shards, preprocess_shard, shard_cases
 
 PROFILE = "smoke"
+CASES_PER_SHARD = 50
+STAGES = ("preprocess", "extract residuals")
 
 
 def enlarge(cohort: Cohort, count: int, folder: Path) -> Cohort:
@@ -44,7 +47,7 @@ def enlarge(cohort: Cohort, count: int, folder: Path) -> Cohort:
 
 
 def measure(small: Path, count: int, folder: Path) -> dict[str, Any]:
-    """Prepare a cohort of so many cases and make its residuals; the first tenth of either is not timed."""
+    """Prepare a cohort of so many cases and make its residuals, shard by shard as the pipeline does."""
     # Here, for the workers import this module as well: their memory should be that of their work.
     from covidctnet.networks.denoiser import build_denoiser
     from covidctnet.networks.saving import load_denoiser, save_denoiser
@@ -52,21 +55,28 @@ def measure(small: Path, count: int, folder: Path) -> dict[str, Any]:
     config = load_profile(PROFILE)
     cohort = enlarge(Cohort.load(small), count, folder / "cohort")
     save_denoiser(build_denoiser(config.denoiser, config.preprocess.slice_size), folder, config.residual)
-    moments: dict[str, dict[int, float]] = {}
-
-    def note(stage: str, done: int, total: int) -> None:
-        moments.setdefault(stage, {})[done] = time.perf_counter()
-
-    prepared = preprocess_cohort(cohort, config, folder / "arrays", on_progress=note)
     denoiser = load_denoiser(folder, config.residual)
-    extract_residuals(prepared, denoiser, config, folder / "residuals.npy", on_progress=note)
-    start = max(1, count // 10)
-    seconds = {stage: (at[count] - at[start]) / (count - start) for stage, at in moments.items()}
+    ledger = Ledger(rows=tuple(_for_training(case) for case in cohort.cases))
+    shards, seconds = count_shards(count, CASES_PER_SHARD), dict.fromkeys(STAGES, 0.0)
+    for shard in range(shards):
+        place = folder / str(shard)
+        folders = ShardFolders(slices=place / "slices", healthy=place / "healthy", records=place / "records")
+        cases = shard_cases(cohort.cases, shard, shards)
+        started = time.perf_counter()
+        preprocess_shard(cohort, cases, ledger, config, folders)
+        prepared = time.perf_counter()
+        extract_residuals(folders.slices, denoiser, config, place / "residuals")
+        seconds["preprocess"] += (prepared - started) / count
+        seconds["extract residuals"] += (time.perf_counter() - prepared) / count
     peaks = {
         "main": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         "worker": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
     }
     return {"cases": count, "seconds": seconds, "peak_mib": {name: value / 1024 for name, value in peaks.items()}}
+
+
+def _for_training(case: Case) -> Assignment:
+    return Assignment(patient=case.patient, split="train", label=case.label, scanner=case.scanner, seed="0")
 
 
 def to_markdown(results: list[dict[str, Any]]) -> str:
