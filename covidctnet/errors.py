@@ -11,7 +11,11 @@ CovidCTNetError
 ├── CohortError                 a cohort's table, cases, splits or ledger contradict each other
 ├── TrainingError               training cannot start or diverged
 ├── TrainingInterruptedError    a stop was asked for; the state is saved, and a rerun goes on
-└── BundleError                 a bundle is missing, damaged or was written for something else
+├── BundleError                 a bundle is missing, damaged or was written for something else
+└── PromotionError              a comparison, a decision or a move between model versions is not possible
+    ├── PromotionRefusedError   no decision, a refusal, or one about other models than those in place
+    ├── PromotionConflictError  another move was made at the same time; it stands, this one does not
+    └── LogTamperedError        the promotion log was edited, reordered or cut, or its signatures do not fit
 
 A message names the value that was seen and what to do; it never holds a patient's identity, so a
 file is named by its place in the input (`file 17 of 133`), not by its name.
@@ -64,3 +68,19 @@ class TrainingInterruptedError(CovidCTNetError):
 
 class BundleError(CovidCTNetError):
     """A bundle is missing, damaged or was written for something else."""
+
+
+class PromotionError(CovidCTNetError):
+    """A comparison, a decision or a move between model versions is not possible."""
+
+
+class PromotionRefusedError(PromotionError):
+    """There is no decision, it is a refusal, or it is about other models than those in place."""
+
+
+class PromotionConflictError(PromotionError):
+    """Another move was made at the same time; it stands, and this one does not."""
+
+
+class LogTamperedError(PromotionError):
+    """The promotion log was edited, reordered or cut, or its signatures do not fit."""

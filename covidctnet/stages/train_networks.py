@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from covidctnet.bundle import Bundle, Calibration, Reference, write_bundle
+from covidctnet.bundle import Bundle, Calibration, Reference, patient_key, write_bundle
 from covidctnet.config import Config, PreprocessConfig
 from covidctnet.distribution import ranges
 from covidctnet.evaluation.calibration import apply_temperature, fit_temperature, fit_threshold
@@ -190,6 +190,7 @@ def assemble_bundle(
         scanners=tuple(sorted({str(case.scanner) for case in seen})),
         # Without the denoiser's own Controls: it knows them by heart, so their residual is too small.
         ranges=ranges(train.statistics),
+        trained_on=tuple(sorted({patient_key(case.case.patient) for case in (*seen, *splits["validation"])})),
     )
     data_version, code_version = workshop.versions
     return write_bundle(
