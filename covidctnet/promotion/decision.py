@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -33,6 +34,7 @@ ABSOLUTE_RULES = (
 PAIRED_RULES = ("champion integrity", "champion training patients", "same hold-out")
 """And these where there is one, with a rule a margin of the policy."""
 
+_WORDING = {"reason", "detail"}
 _DERIVED = ("promote", "first_model", "reasons", "digest")
 
 
@@ -163,6 +165,22 @@ class Decision:
             "digest": self.digest,
         }
         return {**derived, **plain}
+
+
+def decisions_agree(first: Decision, second: Decision) -> bool:
+    """Whether two decisions say the same: all verdicts, and all numbers to nine digits; wording does not count."""
+    return _agree(asdict(first), asdict(second))
+
+
+def _agree(first: Any, second: Any) -> bool:
+    if isinstance(first, dict) and isinstance(second, dict):
+        names = first.keys() - _WORDING
+        return first.keys() == second.keys() and all(_agree(first[name], second[name]) for name in names)
+    if isinstance(first, tuple | list) and isinstance(second, tuple | list):
+        return len(first) == len(second) and all(map(_agree, first, second))
+    if isinstance(first, float) and isinstance(second, float):
+        return math.isclose(first, second, rel_tol=1e-9, abs_tol=1e-9)
+    return bool(first == second)
 
 
 def save_decision(decision: Decision, path: Path) -> None:

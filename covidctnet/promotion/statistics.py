@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from covidctnet.errors import PromotionError
 from covidctnet.evaluation.bootstrap import Bools, Floats
 
+_DIGITS = 12
+"""Bounds are rounded here before a limit is applied: processors differ in the last digits, decisions must not."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
@@ -66,7 +69,7 @@ def exact_interval(hits: int, total: int, confidence: float) -> Interval:
     if not 0 <= hits <= total or total == 0:
         raise PromotionError(f"{hits} of {total} is no share of trials")
     found = binomtest(hits, total).proportion_ci(confidence, method="exact")
-    return Interval(low=float(found.low), high=float(found.high))
+    return Interval(low=round(float(found.low), _DIGITS), high=round(float(found.high), _DIGITS))
 
 
 def mcnemar_exact(candidate_right: Bools, champion_right: Bools) -> McNemar:
@@ -142,4 +145,4 @@ def percentile_interval(samples: Floats, confidence: float) -> Interval:
     """Interval between the quantiles of bootstrap samples."""
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(samples, (tail, 1.0 - tail))
-    return Interval(low=float(low), high=float(high))
+    return Interval(low=round(float(low), _DIGITS), high=round(float(high), _DIGITS))
