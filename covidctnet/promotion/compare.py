@@ -72,7 +72,7 @@ def compare_models(
         why=why,
     )
     answers = answer_holdout(contestants, holdout, load=load, on_progress=on_progress)
-    areas = {role: _worst_metadata_auc(contestant, holdout.metadata_auc()) for role, contestant in contestants.items()}
+    measured = holdout.metadata_auc()
     reports = {
         role: make_report(
             contestant,
@@ -80,7 +80,7 @@ def compare_models(
             holdout,
             count=count,
             validation=verdict if role == "candidate" else None,
-            metadata_auc=areas[role],
+            metadata_auc=_worst_metadata_auc(contestant, measured),
         )
         for role, contestant in contestants.items()
     }

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from covidctnet.errors import PromotionConflictError
 from covidctnet.labels import COVID
 from covidctnet.promotion.policy import Policy, load_policy, parse_policy
 from covidctnet.promotion.reports import CaseResult, ModelReport, Validation
@@ -83,3 +84,19 @@ def shuffled(report: ModelReport, seed: int = 0) -> ModelReport:
     """The same report with its cases in another order."""
     order = np.random.default_rng(seed).permutation(len(report.cases))
     return replace(report, cases=tuple(report.cases[index] for index in order))
+
+
+class MemoryLines:
+    """Lines in a list, which a test can tamper with."""
+
+    def __init__(self, lines: list[str] | None = None) -> None:
+        self.lines = lines or []
+
+    def read(self) -> list[str]:
+        return list(self.lines)
+
+    def append(self, number: int, line: str) -> None:
+        if number < len(self.lines):
+            raise PromotionConflictError(f"line {number + 1} is written already")
+        assert number == len(self.lines)
+        self.lines.append(line)
