@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from covidctnet.predictor import Predictor
 from covidctnet.splits import Assignment, Ledger
 from tests.helpers.series import crude_chest, make_files, zip_of
 
-SMOKE = load_profile("smoke")
 BRANDS = ("SIEMENS", "GE MEDICAL SYSTEMS")
 
 
@@ -63,7 +61,7 @@ def write_model(folder: Path, *, weights: bytes, trained_on: tuple[str, ...] = (
     write_bundle(
         folder,
         networks=networks,
-        config=replace(SMOKE, preprocess=replace(SMOKE.preprocess, spacing_mm=(5.0, 4.0, 4.0))),
+        config=load_profile("smoke"),
         calibration=Calibration(temperature=1.0, threshold=0.5),
         reference=Reference(
             scanners=("Siemens Test",),
