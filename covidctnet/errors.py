@@ -12,6 +12,10 @@ CovidCTNetError
 ├── TrainingError               training cannot start or diverged
 ├── TrainingInterruptedError    a stop was asked for; the state is saved, and a rerun goes on
 ├── BundleError                 a bundle is missing, damaged or was written for something else
+├── TrackingError               MLflow does not take or give a record, or a record may not go there
+│   ├── TrackingOutageError     the address did not answer in time; what was to be sent is kept
+│   ├── TrackingDeniedError     the credentials are not accepted
+│   └── PrivateRecordError      a record names a patient or a study, or is an image
 └── PromotionError              a comparison, a decision or a move between model versions is not possible
     ├── PromotionRefusedError   no decision, a refusal, or one about other models than those in place
     ├── PromotionConflictError  another move was made at the same time; it stands, this one does not
@@ -68,6 +72,22 @@ class TrainingInterruptedError(CovidCTNetError):
 
 class BundleError(CovidCTNetError):
     """A bundle is missing, damaged or was written for something else."""
+
+
+class TrackingError(CovidCTNetError):
+    """MLflow does not take or give a record, or a record may not go there."""
+
+
+class TrackingOutageError(TrackingError):
+    """The tracking address did not answer in time; what was to be sent is kept."""
+
+
+class TrackingDeniedError(TrackingError):
+    """The tracking address does not accept the credentials."""
+
+
+class PrivateRecordError(TrackingError):
+    """A record names a patient or a study, or is an image; it must not leave."""
 
 
 class PromotionError(CovidCTNetError):

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from covidctnet.phantom.draws import normal, uniform
 from covidctnet.phantom.grid import Field, Grid, smooth_field
+from covidctnet.phantom.skeleton import draw_bones
 from covidctnet.phantom.vessels import draw_airways, draw_vessels
 from covidctnet.volume import BoolArray
 
-AIR, LUNG, FAT, MUSCLE, BLOOD, LIVER, MARROW, CORTEX, TABLE = -1000, -860, -95, 45, 42, 58, 180, 650, -250
+AIR, LUNG, FAT, MUSCLE, BLOOD, LIVER, TABLE = -1000, -860, -95, 45, 42, 58, -250
+FISSURE = 160.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,22 +32,24 @@ class Anatomy:
     dependent_hu: float
     rib_step: float
     lean: float
+    fissure: float
 
     @classmethod
     def draw(cls, rng: np.random.Generator) -> "Anatomy":
         """Draw the measures of an adult."""
-        size = rng.normal(1.0, 0.07)
+        size = normal(rng, 1.0, 0.07)
         return cls(
-            half_width=float(np.clip(165 * size, 135, 190)),
-            half_depth=float(np.clip(112 * size * rng.normal(1.0, 0.06), 88, 140)),
-            fat=float(rng.uniform(6, 24)),
-            lung_height=float(np.clip(255 * rng.normal(1.0, 0.09), 200, 310)),
-            dome=float(rng.uniform(28, 60)),
-            heart=float(rng.normal(1.0, 0.1)),
-            lung_hu=float(rng.normal(LUNG, 22)),
-            dependent_hu=float(rng.uniform(15, 70)),
-            rib_step=float(rng.uniform(24, 32)),
-            lean=float(rng.normal(0, 6)),
+            half_width=_within(165 * size, 135, 190),
+            half_depth=_within(112 * size * normal(rng, 1.0, 0.06), 88, 140),
+            fat=uniform(rng, 6, 24),
+            lung_height=_within(255 * normal(rng, 1.0, 0.09), 200, 310),
+            dome=uniform(rng, 28, 60),
+            heart=normal(rng, 1.0, 0.1),
+            lung_hu=normal(rng, LUNG, 22),
+            dependent_hu=uniform(rng, 15, 70),
+            rib_step=uniform(rng, 24, 32),
+            lean=normal(rng, 0, 6),
+            fissure=uniform(rng, -12, 12),
         )
 
 
@@ -57,41 +62,59 @@ class Chest:
         lung: where the lungs are, infected or not.
         rim: 0 at the axis of a lung, 1 at its costal surface; tells periphery from hilum.
         side: -1 in the patient's right half, 1 in the left, along x.
+        above_fissure: mm above the oblique fissure, negative in the lower lobes.
+        anatomy: the patient's measures.
     """
 
     hu: Field
     lung: BoolArray
     rim: Field
     side: Field
+    above_fissure: Field
+    anatomy: Anatomy
 
 
 def build_chest(grid: Grid, anatomy: Anatomy, rng: np.random.Generator) -> Chest:
     """Lay the organs of one patient on the grid."""
     bend = 7.0 * smooth_field(grid, rng, 130.0)
     x = grid.x - anatomy.lean
-    body = _ellipse(x, grid.y, anatomy.half_width, anatomy.half_depth)
     hu = np.full(grid.shape, float(AIR))
     _draw_table(hu, grid, anatomy)
     shoulders = 1.0 + 0.12 * np.clip((grid.z - 0.8 * anatomy.lung_height) / 60, 0, 1)
-    inside = body + bend / anatomy.half_width < shoulders
-    hu[inside] = FAT
-    rim_body = 1.0 - anatomy.fat / anatomy.half_width
-    muscle = body + bend / anatomy.half_width < shoulders * rim_body
+    surface = _ellipse(x, grid.y, anatomy.half_width, anatomy.half_depth) + bend / anatomy.half_width
+    hu[surface < shoulders] = FAT
+    muscle = surface < shoulders * (1.0 - anatomy.fat / anatomy.half_width)
     hu[muscle] = MUSCLE
     rim, side = _lung_rim(grid, anatomy, x, bend)
-    lung = _lungs(grid, anatomy, x, rim, bend) & muscle
-    _draw_bones(hu, grid, anatomy, x, muscle)
-    _draw_soft_organs(hu, grid, anatomy, x, rim, muscle)
+    heart = _heart(grid, anatomy, x)
+    lung = _lungs(grid, anatomy, x, rim, bend, heart) & muscle
+    draw_bones(hu, grid, anatomy, x, muscle)
+    _draw_soft_organs(hu, grid, anatomy, x, rim, muscle, heart)
+    # The oblique fissure rises from the front of the diaphragm to the fourth rib at the back.
+    above_fissure = 0.77 * (grid.z - 0.36 * anatomy.lung_height - anatomy.fissure) - 0.64 * grid.y
+    _fill_lungs(hu, grid, anatomy, lung, above_fissure, rng)
+    draw_vessels(hu, grid, anatomy, lung, rng)
+    draw_airways(hu, grid, anatomy, lung)
+    return Chest(hu=hu, lung=lung, rim=rim, side=side, above_fissure=above_fissure, anatomy=anatomy)
+
+
+def _fill_lungs(
+    hu: Field, grid: Grid, anatomy: Anatomy, lung: BoolArray, above_fissure: Field, rng: np.random.Generator
+) -> None:
     parenchyma = (
         anatomy.lung_hu
         + anatomy.dependent_hu * (grid.y / anatomy.half_depth)
         + 9.0 * smooth_field(grid, rng, 45.0)
         + 6.0 * smooth_field(grid, rng, 14.0)
     )
-    hu[lung] = parenchyma[lung]
-    draw_vessels(hu, grid, anatomy, lung, rng)
-    draw_airways(hu, grid, anatomy, lung)
-    return Chest(hu=hu, lung=lung, rim=rim, side=side)
+    # Thinner than a slice: a fissure shows with a share of its density.
+    share = np.clip(1.0 - np.abs(above_fissure) / (0.5 * grid.slice_spacing_mm + 1.0), 0, 1)
+    parenchyma += FISSURE / (grid.slice_spacing_mm + 1.0) * share
+    np.copyto(hu, parenchyma, where=lung)
+
+
+def _within(value: float, low: float, high: float) -> float:
+    return min(max(value, low), high)
 
 
 def _ellipse(x: Field, y: Field, a: float, b: float) -> Field:
@@ -104,17 +127,17 @@ def _lung_rim(grid: Grid, anatomy: Anatomy, x: Field, bend: Field) -> tuple[Fiel
     a = 0.5 * (anatomy.half_width - wall) * 0.94
     b = (anatomy.half_depth - wall) * 0.93
     height = grid.z / anatomy.lung_height
-    taper = np.sqrt(np.clip(1.0 - np.clip((height - 0.3) / 0.72, 0, None) ** 2.4, 0.0004, None))
+    apex = np.clip((height - 0.3) / 0.72, 0, None)
+    taper = np.sqrt(np.clip(1.0 - apex * apex * (0.6 + 0.4 * apex), 0.0004, None))
     centre = 1.06 * a
     rim = _ellipse(x - side * centre, grid.y - 2.0, a, b) / taper + bend / (2.2 * b)
     return rim, side
 
 
-def _lungs(grid: Grid, anatomy: Anatomy, x: Field, rim: Field, bend: Field) -> BoolArray:
+def _lungs(grid: Grid, anatomy: Anatomy, x: Field, rim: Field, bend: Field, heart: Field) -> BoolArray:
     height = grid.z / anatomy.lung_height
     away = np.abs(x) / (0.5 * anatomy.half_width) - 0.95
     dome = anatomy.dome * (1.0 - away**2 - (grid.y / anatomy.half_depth) ** 2) + 12.0 * (x < 0)
-    heart = _heart(grid, anatomy, x)
     midline = 20.0 + 10.0 * np.clip(1 - np.abs(height - 0.55) * 4, 0, 1)
     spine = _ellipse(x, grid.y - 0.62 * anatomy.half_depth, 31.0, 40.0)
     lung: BoolArray = (
@@ -144,30 +167,11 @@ def _draw_table(hu: Field, grid: Grid, anatomy: Anatomy) -> None:
     hu[np.broadcast_to(slab, hu.shape)] = TABLE
 
 
-def _draw_bones(hu: Field, grid: Grid, anatomy: Anatomy, x: Field, muscle: BoolArray) -> None:
-    wall = anatomy.fat + 11.0
-    ring = _ellipse(x, grid.y, anatomy.half_width - wall, anatomy.half_depth - wall)
-    # Ribs fall from the spine to the front: their height follows y.
-    phase = np.mod(grid.z + 0.5 * grid.y + 4.0, anatomy.rib_step) - anatomy.rib_step / 2
-    across = (ring - 1.0) * anatomy.half_depth
-    rib = np.sqrt((phase / 6.0) ** 2 + (across / 4.5) ** 2)
-    front = grid.y > -0.86 * anatomy.half_depth
-    hu[(rib < 1.0) & front & muscle] = CORTEX
-    hu[(rib < 0.6) & front & muscle] = MARROW
-    body = _ellipse(x, grid.y - 0.55 * anatomy.half_depth, 20.0, 16.0)
-    disc = np.mod(grid.z, 26.0) < 6.0
-    hu[(body < 1.0) & ~disc & muscle] = CORTEX
-    hu[(body < 0.86) & ~disc & muscle] = MARROW
-    hu[(body < 1.0) & disc & muscle] = 90
-    canal = _ellipse(x, grid.y - 0.55 * anatomy.half_depth - 26.0, 9.0, 8.0)
-    hu[(canal < 1.6) & (canal >= 1.0) & muscle] = CORTEX
-    sternum = _ellipse(x, grid.y + 0.88 * (anatomy.half_depth - anatomy.fat), 16.0, 6.0)
-    hu[(sternum < 1.0) & (grid.z > 0.35 * anatomy.lung_height) & muscle] = MARROW + 120
-
-
-def _draw_soft_organs(hu: Field, grid: Grid, anatomy: Anatomy, x: Field, rim: Field, muscle: BoolArray) -> None:
+def _draw_soft_organs(
+    hu: Field, grid: Grid, anatomy: Anatomy, x: Field, rim: Field, muscle: BoolArray, heart: Field
+) -> None:
     below = muscle & (rim < 1.05) & (grid.z < 0.5 * anatomy.lung_height)
     hu[below & (x < 25)] = LIVER
-    hu[(_heart(grid, anatomy, x) < 1.0) & muscle] = BLOOD
+    hu[(heart < 1.0) & muscle] = BLOOD
     aorta = _ellipse(x - 16.0, grid.y - 0.36 * anatomy.half_depth, 12.0, 12.0)
     hu[(aorta < 1.0) & muscle] = BLOOD

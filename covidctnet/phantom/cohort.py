@@ -12,11 +12,13 @@ import numpy as np
 from covidctnet.cohort import Case, Cohort
 from covidctnet.config import PhantomConfig
 from covidctnet.labels import CAP, CONTROL, COVID, LABELS
+from covidctnet.phantom.acquisition import ScannerModel, acquire
 from covidctnet.phantom.anatomy import Anatomy, build_chest
 from covidctnet.phantom.dicom_writer import SeriesHeader, write_series
+from covidctnet.phantom.draws import uniform
 from covidctnet.phantom.grid import Grid
 from covidctnet.phantom.infections import infect
-from covidctnet.phantom.scanners import SCANNERS, ScannerModel
+from covidctnet.phantom.scanners import SCANNERS, SMALLEST_MATRIX, WIDEST_SPACING_MM, site_of
 from covidctnet.phantom.truth import save_truth
 from covidctnet.progress import Progress, silent
 from covidctnet.volume import Scanner
@@ -35,9 +37,9 @@ class PhantomPatient:
 
 
 def plan_patients(config: PhantomConfig, seed: int) -> list[PhantomPatient]:
-    """Settle class, scanner and kernel of each patient.
+    """Settle class, scanner, kernel and site of each patient.
 
-    Every class meets every scanner and kernel equally often, so that neither tells the class.
+    Every class meets every scanner, kernel and site equally often, so that none tells the class.
     Pseudonyms are hashes: a name does not tell the class either.
     """
     patients = []
@@ -93,25 +95,24 @@ def _make_case(patient: PhantomPatient, folder: Path, config: PhantomConfig) -> 
     scanner = SCANNERS[patient.scanner]
     rng = np.random.default_rng(patient.seed)
     anatomy = Anatomy.draw(rng)
-    grid = _grid_for(anatomy, config, rng)
-    chest = build_chest(grid, anatomy, rng)
-    hu, infection = infect(chest, grid, patient.label, rng)
-    hu = scanner.acquire(hu, grid.pixel_spacing_mm, patient.sharp, rng)
+    grid = _grid_for(anatomy, scanner, config, rng)
+    disease = infect(build_chest(grid, anatomy, rng), grid, patient.label, rng)
+    hu = acquire(disease.hu, grid, scanner, rng, sharp=patient.sharp)
     kernel = scanner.kernels[int(patient.sharp)]
     header = SeriesHeader(
         case=patient.case,
         patient=patient.patient,
         scanner=scanner,
         kernel=kernel,
-        slice_thickness_mm=config.slice_spacing_mm,
+        slice_thickness_mm=round(scanner.thickness_mm / scanner.spacing_mm * grid.slice_spacing_mm, 4),
     )
     path = cohort.path(patient.case)
     write_series(path, hu, grid, header)
-    save_truth(cohort.truth_path(patient.case), lung=chest.lung, infection=infection)
+    save_truth(cohort.truth_path(patient.case), lung=disease.lung, infection=disease.infection, finding=disease.finding)
     return Case(
         case=patient.case,
         patient=patient.patient,
-        site=f"phantom-{patient.scanner + 1}",
+        site=site_of(patient.scanner),
         label=LABELS[patient.label],
         scanner=_scanner_name(scanner),
         kernel=kernel,
@@ -123,14 +124,16 @@ def _scanner_name(scanner: ScannerModel) -> str:
     return str(Scanner(manufacturer=scanner.manufacturer, model=scanner.model))
 
 
-def _grid_for(anatomy: Anatomy, config: PhantomConfig, rng: np.random.Generator) -> Grid:
-    field_of_view = 2 * anatomy.half_width * rng.uniform(1.06, 1.2)
-    below, above = rng.uniform(8, 40), rng.uniform(8, 30)
-    step = config.slice_spacing_mm
+def _grid_for(anatomy: Anatomy, scanner: ScannerModel, config: PhantomConfig, rng: np.random.Generator) -> Grid:
+    field_of_view = 2 * anatomy.half_width * uniform(rng, *scanner.fields)
+    below, above = uniform(rng, 8, 40), uniform(rng, 8, 30)
+    # A profile coarsens all scanners alike: what sets them apart stays.
+    matrix = 2 * round(config.matrix * scanner.matrix / SMALLEST_MATRIX / 2)
+    step = round(config.slice_spacing_mm * scanner.spacing_mm / WIDEST_SPACING_MM, 4)
     return Grid(
         slices=int((anatomy.lung_height + below + above) / step) + 1,
-        matrix=config.matrix,
+        matrix=matrix,
         slice_spacing_mm=step,
-        pixel_spacing_mm=round(field_of_view / config.matrix, 6),
+        pixel_spacing_mm=round(field_of_view / matrix, 6),
         bottom_mm=round(-below, 3),
     )

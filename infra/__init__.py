@@ -1,0 +1,1 @@
+"""How the product runs outside of a checkout: images, manifests, and a local stack of services."""

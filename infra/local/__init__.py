@@ -1,0 +1,1 @@
+"""PostgreSQL, SeaweedFS and an MLflow server on loopback, from PyPI and Debian packages."""

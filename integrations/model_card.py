@@ -1,0 +1,112 @@
+"""What is told of a registered model: card, tags and metrics, all from the bundle."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from covidctnet.bundle import Bundle
+from covidctnet.evaluation.bootstrap import Estimate
+from covidctnet.evaluation.tables import format_interval, format_value
+from covidctnet.labels import LABELS
+from covidctnet.predictor import DISCLAIMER
+
+_NOT_RECORDED = "not recorded"
+_LONGEST_TAG = 5000
+_NO_NAME = re.compile(r"[^\w\-. /]", re.ASCII)
+"""Characters that MLflow takes in no metric's name; a scanner's brand may hold them."""
+
+_SHOWN = (
+    ("accuracy, three classes", "three_class.accuracy"),
+    ("AUC, macro average", "three_class.macro_auc"),
+    ("Covid-19 or not: accuracy", "covid.accuracy"),
+    ("Covid-19 or not: AUC", "covid.auc"),
+    ("Covid-19 or not: sensitivity", "covid.sensitivity"),
+    ("Covid-19 or not: specificity", "covid.specificity"),
+    ("Brier score (0 best, 2 worst)", "brier"),
+)
+
+
+def write_card(bundle: Bundle, *, sites: Sequence[str], run_key: str) -> str:
+    """The model card, in Markdown.
+
+    Args:
+        bundle: what is registered.
+        sites: pseudonyms of the sites whose patients trained it.
+        run_key: which pipeline run made it.
+    """
+    lines = [
+        f"# CovidCTNet {bundle.pair_id}",
+        "",
+        f"{DISCLAIMER} Triage of chest CT into {', '.join(LABELS[:-1])} and {LABELS[-1]}.",
+        "",
+        f"- Sites of training: {_join(sites)}",
+        f"- Scanners of training: {_join(bundle.reference.scanners)}",
+        f"- Data version: {bundle.data_version}",
+        f"- Code version: {bundle.code_version}",
+        f"- Configuration: profile {bundle.config.name}, digest {bundle.config.digest}, seed {bundle.config.seed}",
+        f"- Pipeline run: {run_key}",
+        f"- Covid-19 threshold {bundle.calibration.threshold:.3f}, temperature {bundle.calibration.temperature:.3f}",
+        "",
+        *_metric_lines(bundle),
+        "",
+        "A study of another scanner is answered with a warning; one too unlike the training data gets no class.",
+        "",
+        'Use: `mlflow.pyfunc.load_model(...).predict({"study": PATH})`.',
+    ]
+    return "\n".join(lines)
+
+
+def _metric_lines(bundle: Bundle) -> list[str]:
+    measured = (bundle.metrics or {}).get("metrics")
+    if not measured:
+        return ["Not evaluated on a hold-out."]
+    rows = [
+        f"Hold-out: {measured['cases']} cases of {measured['patients']} patients.",
+        "",
+        "| metric | value | interval |",
+        "|---|---|---|",
+    ]
+    for words, name in _SHOWN:
+        value: Any = measured
+        for part in name.split("."):
+            value = value[part]
+        estimate = Estimate(**value)
+        rows.append(f"| {words} | {format_value(estimate.value)} | {format_interval(estimate)} |")
+    return rows
+
+
+def model_tags(bundle: Bundle, *, sites: Sequence[str], run_key: str) -> dict[str, str]:
+    """Tags by which a version is found again."""
+    return {
+        "pair_id": bundle.pair_id,
+        "data_version": bundle.data_version,
+        "code_version": bundle.code_version,
+        "config_digest": bundle.config.digest,
+        "profile": bundle.config.name,
+        "run_key": run_key,
+        "sites": _join(sites)[:_LONGEST_TAG],
+        "scanners": _join(bundle.reference.scanners)[:_LONGEST_TAG],
+    }
+
+
+def model_metrics(bundle: Bundle) -> dict[str, float]:
+    """The hold-out's numbers by dotted name, without those that could not be computed."""
+    return {
+        _NO_NAME.sub("_", f"holdout.{name}"): value
+        for name, value in _numbers((bundle.metrics or {}).get("metrics", {}))
+    }
+
+
+def _numbers(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            # An estimate goes by its own name; its bounds follow.
+            yield from _numbers(value, "" if not name else f"{name}.")
+        elif isinstance(value, int | float) and math.isfinite(value):
+            yield name.removesuffix(".value"), float(value)
+
+
+def _join(names: Sequence[str]) -> str:
+    return ", ".join(sorted(names)) or _NOT_RECORDED
