@@ -23,13 +23,14 @@ app = typer.Typer(
 
 
 def _register() -> None:
-    from cli import cohort, demo, doctor, predict, profile, train
+    from cli import cohort, demo, doctor, model, predict, profile, train
 
     app.command("demo")(demo.demo)
     app.command("doctor")(doctor.doctor)
     app.command("predict")(predict.predict)
     app.command("train")(train.train)
     app.add_typer(cohort.app, name="cohort")
+    app.add_typer(model.app, name="model")
     app.add_typer(profile.app, name="profile")
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _NAME = re.compile(r"(\d{8})\.json")
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MLFLOW_S3_ENDPOINT_URL")
 _TAKEN = {"PreconditionFailed", "ConditionalRequestConflict", "412", "409"}
 
 
@@ -20,7 +21,7 @@ class S3Lines:
     """Numbered lines as objects `<prefix>/00000000.json` and so on.
 
     The store must honour conditional writes, as Amazon S3 and SeaweedFS do. Credentials, region and end point come
-    from the environment or the configuration of the AWS SDK.
+    from the environment or the configuration of the AWS SDK; MLflow's variable for the end point is understood too.
 
     Args:
         address: `s3://BUCKET/PREFIX`.
@@ -35,7 +36,7 @@ class S3Lines:
         if parts.scheme != "s3" or not parts.netloc or not parts.path.strip("/"):
             raise PromotionError(f"a promotion log in S3 is s3://BUCKET/PREFIX, not {address!r}")
         self._bucket, self._prefix = parts.netloc, parts.path.strip("/") + "/"
-        self._endpoint = endpoint or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        self._endpoint = endpoint or next(filter(None, map(os.environ.get, _ENDPOINTS)), None)
         self._made: S3Client | None = None
 
     def read(self) -> list[str]:

@@ -22,7 +22,7 @@ def write_cohort(folder: Path, *, holdout: int = 9, train: int = 6) -> Path:
     cases, rows = [], []
     for number in range(holdout + train):
         label = number % 3
-        hu = crude_chest()
+        hu = crude_chest(slices=14)
         hu[1, 1, 1] = 100 * label + number // 3
         name, patient = f"case-{number:02d}", f"patient-{number:02d}"
         brand = BRANDS[number // 3 % 2]
@@ -79,7 +79,7 @@ def loader(answers: dict[bytes, list[int]]) -> Callable[[Path], Predictor]:
 
     def load(folder: Path) -> Predictor:
         bundle = load_bundle(folder)
-        left = iter(answers[bundle.denoiser_path.read_bytes()])
+        left = iter(answers[(folder / "denoiser.keras").read_bytes()])
 
         def classify(stacks: np.ndarray) -> np.ndarray:
             probabilities = np.full((len(stacks), 3), 0.05, np.float32)
