@@ -27,8 +27,9 @@ Folder = Annotated[Path, typer.Argument(help="What `model compare` wrote.")]
 def compare(
     candidate: Annotated[str, typer.Argument(help="Bundle folder, models:/NAME/VERSION or models:/NAME@ALIAS.")],
     champion: Annotated[str, typer.Argument(help="The model in production, alike; none with --first.")] = "",
-    cohort: Annotated[Path, typer.Option(help="Cohort that holds the hold-out.")] = ...,  # type: ignore[assignment]
-    ledger: Annotated[Path, typer.Option(help="splits.csv.")] = ...,  # type: ignore[assignment]
+    *,
+    cohort: Annotated[Path, typer.Option(help="Cohort that holds the hold-out.")],
+    ledger: Annotated[Path, typer.Option(help="splits.csv.")],
     output: Annotated[Path, typer.Option(help="Where reports and decision go.")] = Path("decision"),
     policy: options.PolicyName = "default",
     first: Annotated[bool, typer.Option("--first", help="There is no champion yet.")] = False,
@@ -165,7 +166,7 @@ def history(
     json_output: options.JsonFlag = False,
 ) -> None:
     """Check the log and show every move, or which version was live at a moment."""
-    from covidctnet.promotion.moves import parse_time
+    from covidctnet.promotion.aliases import parse_time
 
     found = options.open_promotion_log(log, heads, key, public_key, writable=False).read()
     if at:

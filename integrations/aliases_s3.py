@@ -100,7 +100,8 @@ class S3Lines:
             from botocore.config import Config
 
             config = Config(connect_timeout=10, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 4})
-            self._made = boto3.client("s3", endpoint_url=self._endpoint, config=config)
+            # A session of its own: the shared one keeps the credentials of its first use.
+            self._made = boto3.session.Session().client("s3", endpoint_url=self._endpoint, config=config)
         return self._made
 
     @contextmanager

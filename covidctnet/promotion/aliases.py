@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 from pydantic.dataclasses import dataclass as checked_dataclass
 
-from covidctnet.errors import LogTamperedError
+from covidctnet.errors import LogTamperedError, PromotionError
 from covidctnet.promotion.policy import STRICT
 
 Action = Literal["challenge", "promote", "rollback"]
@@ -101,3 +101,18 @@ def replay(moves: Sequence[Move]) -> Aliases:
     return Aliases(
         champion=live[-1] if live else None, challenger=challenger, previous=live[-2] if len(live) > 1 else None
     )
+
+
+def parse_time(text: str) -> datetime:
+    """A time with its zone, as ISO 8601 writes it: `2026-11-01T10:00Z`.
+
+    Raises:
+        PromotionError: it is no such time, or has no zone.
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise PromotionError(f"{text!r} is no time; write it as 2026-11-01T10:00Z") from None
+    if time.tzinfo is None:
+        raise PromotionError(f"{text!r} has no time zone; write it as 2026-11-01T10:00Z or 2026-11-01T10:00+01:00")
+    return time

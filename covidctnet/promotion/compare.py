@@ -8,16 +8,20 @@ from covidctnet.errors import PromotionError
 from covidctnet.predictor import Predictor
 from covidctnet.progress import Progress, silent
 from covidctnet.promotion.decide import decide
-from covidctnet.promotion.decision import Decision, save_decision
+from covidctnet.promotion.decision import (
+    CANDIDATE_FILE,
+    CHAMPION_FILE,
+    DECISION_FILE,
+    PAGE_FILE,
+    Decision,
+    save_decision,
+)
 from covidctnet.promotion.holdout import Holdout
 from covidctnet.promotion.holdout_use import record_use
 from covidctnet.promotion.measure import Contestant, Load, answer_holdout, make_report
 from covidctnet.promotion.page import write_page
 from covidctnet.promotion.policy import Policy
 from covidctnet.promotion.reports import Validation, read_object, save_report
-
-CANDIDATE_FILE, CHAMPION_FILE = "candidate.json", "champion.json"
-DECISION_FILE, PAGE_FILE = "decision.json", "decision.html"
 
 
 def compare_models(

@@ -16,6 +16,10 @@ from covidctnet.promotion.reports import parse_document, read_object, write_text
 Verdict = Literal["passed", "failed", "not enough evidence"]
 LACKING: Verdict = "not enough evidence"
 
+CANDIDATE_FILE, CHAMPION_FILE = "candidate.json", "champion.json"
+DECISION_FILE, PAGE_FILE = "decision.json", "decision.html"
+"""Names of the files that a comparison leaves."""
+
 ABSOLUTE_RULES = (
     "candidate report",
     "candidate integrity",

@@ -1,13 +1,18 @@
 """Moves of the aliases. A promotion needs a decision that says so, about the model that is champion now."""
 
-from datetime import datetime
 from pathlib import Path
 
 from covidctnet.errors import PromotionError, PromotionRefusedError
 from covidctnet.promotion.aliases import History
-from covidctnet.promotion.compare import CANDIDATE_FILE, CHAMPION_FILE, DECISION_FILE
 from covidctnet.promotion.decide import decide
-from covidctnet.promotion.decision import Decision, decisions_agree, load_decision
+from covidctnet.promotion.decision import (
+    CANDIDATE_FILE,
+    CHAMPION_FILE,
+    DECISION_FILE,
+    Decision,
+    decisions_agree,
+    load_decision,
+)
 from covidctnet.promotion.log import PromotionLog
 from covidctnet.promotion.policy import Policy
 from covidctnet.promotion.reports import load_report
@@ -110,18 +115,3 @@ def _append(log: PromotionLog, seen: History, action: str, decision: Decision, w
         decision=decision.digest,
         policy=f"{decision.policy.name} {decision.policy.digest}",
     )
-
-
-def parse_time(text: str) -> datetime:
-    """A time with its zone, as ISO 8601 writes it: `2026-11-01T10:00Z`.
-
-    Raises:
-        PromotionError: it is no such time, or has no zone.
-    """
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise PromotionError(f"{text!r} is no time; write it as 2026-11-01T10:00Z") from None
-    if time.tzinfo is None:
-        raise PromotionError(f"{text!r} has no time zone; write it as 2026-11-01T10:00Z or 2026-11-01T10:00+01:00")
-    return time

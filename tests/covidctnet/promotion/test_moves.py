@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from covidctnet.errors import PromotionError, PromotionRefusedError
-from covidctnet.promotion.aliases import Aliases
+from covidctnet.promotion.aliases import Aliases, parse_time
 from covidctnet.promotion.decide import decide
 from covidctnet.promotion.decision import load_decision, save_decision
 from covidctnet.promotion.log import PromotionLog
-from covidctnet.promotion.moves import challenge, parse_time, promote, rollback
+from covidctnet.promotion.moves import challenge, promote, rollback
 from covidctnet.promotion.reports import ModelReport, save_report
 from tests.covidctnet.promotion.test_log import SIGNER
 from tests.helpers.promotion import MemoryLines, make_policy, make_report
