@@ -159,6 +159,7 @@ def _print_aliases(aliases: "Aliases", *, json_output: bool) -> None:
 @app.command()
 def history(
     at: Annotated[str, typer.Option("--at", help="Which version was live then, as 2026-11-01T10:00Z.")] = "",
+    lines: Annotated[bool, typer.Option("--lines", help="Print the signed JSON lines as they are.")] = False,
     log: options.LogPlace = options.LOG,
     heads: options.HeadPlace = options.HEADS,
     key: options.Key = options.KEY,
@@ -168,7 +169,11 @@ def history(
     """Check the log and show every move, or which version was live at a moment."""
     from covidctnet.promotion.aliases import parse_time
 
-    found = options.open_promotion_log(log, heads, key, public_key, writable=False).read()
+    opened = options.open_promotion_log(log, heads, key, public_key, writable=False)
+    found = opened.read()
+    if lines:
+        print_json("\n".join(opened.lines()))
+        return
     if at:
         _print_aliases(found.aliases_at(parse_time(at)), json_output=json_output)
         return

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -70,13 +71,14 @@ def answer_holdout(
         on_progress: told of each finished case.
 
     Returns:
-        One result a case by role, in the order of the cases; none for a damaged bundle. A bundle that fails to
-        answer, or whose files changed meanwhile, has none either.
+        One result a case by role, in the order of the cases; none for a damaged bundle. A bundle that cannot
+        be loaded, fails to answer, or whose files changed meanwhile has none either.
     """
     predictors: dict[str, Predictor] = {}
     for role, contestant in contestants.items():
         if contestant.bundle is not None:
-            predictors[role] = load(contestant.folder)
+            with suppress(BundleError):
+                predictors[role] = load(contestant.folder)
     results: dict[str, list[CaseResult]] = {role: [] for role in contestants}
     for number, case in enumerate(holdout.cohort.cases):
         volumes: dict[ReaderConfig, Volume | None] = {}

@@ -49,6 +49,8 @@ def test_promote_history_and_rollback(desk: Path) -> None:
         ("promote", "v1"), ("challenge", "v2"), ("promote", "v2"), ("rollback", "v1"),
     ]  # fmt: skip
     assert moves[0]["who"] == "ada"
+    lines = [json.loads(line) for line in call("model", "history", "--lines").stdout.splitlines()]
+    assert [line["previous"] for line in lines] == ["0" * 64, *(line["hash"] for line in lines[:-1])]
     assert aliases("history", "--at", "2020-01-01T00:00Z")["champion"] is None
     assert aliases("history", "--at", between)["champion"] == "v1"
     shown = call("model", "show")
@@ -73,7 +75,7 @@ def test_a_cut_log_is_noticed_by_every_command(desk: Path) -> None:
     database.execute("DELETE FROM lines")
     database.commit()
     database.close()
-    for command in (("history",), ("show",), ("rollback", "--why", "x")):
+    for command in (("show",), ("rollback", "--why", "x")):
         assert "LogTamperedError: the promotion log was cut off" in refused("model", *command)
 
 

@@ -7,10 +7,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from covidctnet.bundle import load_bundle
 from covidctnet.cohort import Cohort
 from covidctnet.errors import BundleError, CohortError, PromotionError
+from covidctnet.predictor import Predictor
 from covidctnet.promotion.compare import compare_models
 from covidctnet.promotion.decision import Decision, load_decision
 from covidctnet.promotion.holdout import Holdout
@@ -101,6 +104,28 @@ def test_a_damaged_bundle_is_a_refusal_and_answers_nothing(contest: Contest, rol
     assert contest.verdict(f"{role} integrity", decision) == "failed"
     assert not decision.promote
     assert load_report(contest.folder / "decision" / f"{role}.json").cases == ()
+
+
+@pytest.mark.parametrize("role", ["candidate", "champion"])
+def test_networks_that_cannot_be_loaded_or_answer_nonsense_are_a_refusal(contest: Contest, role: str) -> None:
+    usual = loader(contest.answers)
+
+    def broken(folder: Path) -> Predictor:
+        if folder.name == role:
+            raise BundleError("the classifier cannot be loaded")
+        return usual(folder)
+
+    def nonsense(folder: Path) -> Predictor:
+        if folder.name != role:
+            return usual(folder)
+        bundle = load_bundle(folder)
+        return Predictor(bundle, denoiser=lambda batch: batch * np.nan, classify=lambda stacks: stacks)
+
+    for load in (broken, nonsense):
+        usual = loader(contest.answers)
+        decision = contest.run(load=load)
+        assert contest.verdict(f"{role} integrity", decision) == "failed"
+        assert not decision.promote
 
 
 def test_a_bundle_that_changes_while_it_answers_is_not_intact(contest: Contest) -> None:

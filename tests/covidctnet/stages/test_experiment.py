@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from covidctnet.bundle import load_bundle
+from covidctnet.bundle import load_bundle, patient_key
 from covidctnet.cohort import Cohort
 from covidctnet.config import AnswerConfig, Config, load_profile
 from covidctnet.distribution import study_statistics
@@ -141,6 +141,12 @@ def test_a_training_study_is_judged_and_lies_inside(run: tuple[Path, dict[str, A
     assert answer.out_of_distribution == 0.0
     assert answer.label in LABELS
     assert answer.burden.lung_ml > 1000
+
+
+def test_the_bundle_names_every_patient_who_shaped_it(run: tuple[Path, dict[str, Any], list[str]]) -> None:
+    rows = Ledger.load(run[0] / "splits.csv").rows
+    expected = {patient_key(row.patient) for row in rows if row.split != "holdout"}
+    assert set(load_bundle(run[0] / "bundle").reference.trained_on) == expected
 
 
 def test_a_classifier_from_elsewhere_can_be_injected(run: tuple[Path, dict[str, Any], list[str]]) -> None:
