@@ -54,10 +54,13 @@ class Reference:
     Attributes:
         scanners: names of the scanners of the training patients.
         ranges: lowest and highest value of each of `distribution.study_statistics` in a training study.
+        trained_on: `patient_key` of every patient that shaped the networks, their calibration among it; empty
+            where that was not recorded, and such a bundle is not promoted.
     """
 
     scanners: tuple[str, ...]
     ranges: Mapping[str, tuple[float, float]]
+    trained_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,11 @@ class Bundle:
         """Hold-out metrics, or None while the bundle has not been evaluated."""
         path = self.folder / _METRICS
         return _read_json(path) if path.is_file() else None
+
+
+def patient_key(patient: str) -> str:
+    """What a bundle keeps of a training patient: enough to find them in a hold-out, and not their pseudonym."""
+    return hashlib.sha256(f"covidctnet patient {patient}".encode()).hexdigest()[:24]
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -116,6 +124,7 @@ def _assemble(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
         reference=Reference(
             scanners=tuple(reference["scanners"]),
             ranges={name: (low, high) for name, (low, high) in reference["ranges"].items()},
+            trained_on=tuple(reference.get("trained_on", ())),
         ),
     )
 

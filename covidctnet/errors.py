@@ -16,10 +16,14 @@ CovidCTNetError
 ├── TrainingInterruptedError    a stop was asked for; the state is saved, and a rerun goes on
 ├── BundleError                 a bundle is missing, damaged or was written for something else
 ├── PipelineError               a pipeline cannot be started, or a step ended for no fault of its input
-└── TrackingError               MLflow does not take or give a record, or a record may not go there
-    ├── TrackingOutageError     the address did not answer in time; what was to be sent is kept
-    ├── TrackingDeniedError     the credentials are not accepted
-    └── PrivateRecordError      a record names a patient or a study, or is an image
+├── TrackingError               MLflow does not take or give a record, or a record may not go there
+│   ├── TrackingOutageError     the address did not answer in time; what was to be sent is kept
+│   ├── TrackingDeniedError     the credentials are not accepted
+│   └── PrivateRecordError      a record names a patient or a study, or is an image
+└── PromotionError              a comparison, a decision or a move between model versions is not possible
+    ├── PromotionRefusedError   no decision, a refusal, or one about other models than those in place
+    ├── PromotionConflictError  another move was made at the same time; it stands, this one does not
+    └── LogTamperedError        the promotion log was edited, reordered or cut, or its signatures do not fit
 
 A message names the value that was seen and what to do; it never holds a patient's identity, so a
 file is named by its place in the input (`file 17 of 133`), not by its name.
@@ -104,3 +108,19 @@ class PrivateRecordError(TrackingError):
 
 class PipelineError(CovidCTNetError):
     """A pipeline cannot be started, or a step ended for a reason that is no fault of its input."""
+
+
+class PromotionError(CovidCTNetError):
+    """A comparison, a decision or a move between model versions is not possible."""
+
+
+class PromotionRefusedError(PromotionError):
+    """There is no decision, it is a refusal, or it is about other models than those in place."""
+
+
+class PromotionConflictError(PromotionError):
+    """Another move was made at the same time; it stands, and this one does not."""
+
+
+class LogTamperedError(PromotionError):
+    """The promotion log was edited, reordered or cut, or its signatures do not fit."""

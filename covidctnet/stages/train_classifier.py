@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from covidctnet.bundle import Bundle, Calibration, Reference, write_bundle
+from covidctnet.bundle import Bundle, Calibration, Reference, patient_key, write_bundle
 from covidctnet.distribution import ranges
 from covidctnet.evaluation.calibration import apply_temperature, fit_temperature, fit_threshold
 from covidctnet.files import link_tree
@@ -120,4 +120,13 @@ def _reference(prepared: PreparedCohort, statistics: Mapping[str, dict[str, floa
         scanners=tuple(sorted({str(case.scanner) for case in (*prepared.of("denoiser"), *train)})),
         # Without the denoiser's own Controls: it knows them by heart, so their residual is too small.
         ranges=ranges(statistics[case.case.case] for case in train),
+        trained_on=tuple(
+            sorted(
+                {
+                    patient_key(case.case.patient)
+                    for split in ("denoiser", "train", "validation")
+                    for case in prepared.of(split)
+                }
+            )
+        ),
     )

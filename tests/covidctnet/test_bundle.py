@@ -4,7 +4,7 @@ from types import MappingProxyType
 
 import pytest
 
-from covidctnet.bundle import Bundle, Calibration, Reference, attach_metrics, load_bundle, write_bundle
+from covidctnet.bundle import Bundle, Calibration, Reference, attach_metrics, load_bundle, patient_key, write_bundle
 from covidctnet.config import load_profile
 from covidctnet.errors import BundleError
 
@@ -121,3 +121,9 @@ def test_calibration_out_of_range_is_refused(temperature: float, threshold: floa
 def test_a_value_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="lacks a value or holds a wrong one"):
         bundle_in(tmp_path, ranges={"mean intensity": 0.1})
+
+
+def test_a_bundle_says_who_trained_it_without_their_pseudonyms(tmp_path: Path) -> None:
+    assert bundle_in(tmp_path).reference.trained_on == ()
+    assert patient_key("patient-1") == patient_key("patient-1") != patient_key("patient-2")
+    assert "patient-1" not in patient_key("patient-1")
