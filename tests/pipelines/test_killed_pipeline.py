@@ -70,10 +70,9 @@ def progress(workspace: Path, step: str) -> int:
 
 def is_writing(workspace: Path, step: str) -> bool:
     """Whether a step has written some of its outputs, or is in the middle of a later epoch."""
-    if step.startswith("train"):
-        return progress(workspace, step) >= 2
-    component = step.split(" of ")[0].rstrip(" 12").replace(" ", "-")
-    folders = (workspace / "steps").glob(f"*/**/{component}")
+    if step not in {"fetch dataset", "assign splits", "register"}:
+        return progress(workspace, step) >= (2 if step.startswith("train") else 1)
+    folders = (workspace / "steps").glob(f"*/{step.replace(' ', '-')}")
     return any(path.is_file() for folder in folders for path in folder.rglob("*"))
 
 
