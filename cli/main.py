@@ -26,13 +26,14 @@ app = typer.Typer(
 
 
 def _register() -> None:
-    from cli import cohort, demo, doctor, pipeline, predict, profile, train
+    from cli import cohort, data, demo, doctor, pipeline, predict, profile, train
 
     app.command("demo")(demo.demo)
     app.command("doctor")(doctor.doctor)
     app.command("predict")(predict.predict)
     app.command("train")(train.train)
     app.add_typer(cohort.app, name="cohort")
+    app.add_typer(data.app, name="data")
     app.add_typer(pipeline.app, name="pipeline")
     app.add_typer(profile.app, name="profile")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
+from pydicom.uid import MediaStorageDirectoryStorage
 
 from covidctnet.config import ReaderConfig
 from covidctnet.dicom.bounds import require_bounded_deflate
@@ -124,7 +125,8 @@ def _series_of(files: list[FileInPlace], fault: str, config: ReaderConfig) -> li
     images: dict[tuple[str, str], list[tuple[FileInPlace, FileDataset]]] = defaultdict(list)
     doubtful: set[Path] = set()
     for file, header in _headers(files, config):
-        if header is None:
+        if header is None or (_is_ct(header) and "Rows" not in header):
+            # A header that ends too early is a slice that is lost, not another kind of object.
             doubtful.add(_home(file))
         elif _is_ct(header):
             uid = _text(header, "SeriesInstanceUID")
@@ -243,7 +245,8 @@ def _is_zip(path: Path) -> bool:
 
 
 def _is_ct(header: FileDataset) -> bool:
-    return _text(header, "Modality") in {"CT", ""} and "Rows" in header
+    kind = _text(header, "SOPClassUID") or str(header.file_meta.get("MediaStorageSOPClassUID", ""))
+    return _text(header, "Modality") in {"CT", ""} and kind != MediaStorageDirectoryStorage
 
 
 def _text(header: FileDataset, keyword: str) -> str:

@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -113,8 +114,13 @@ def stage_all(
                 deidentifier=deidentifier, reader=reader,
             )
         )  # fmt: skip
-    with ProcessPoolExecutor(workers or usable_cores(), mp_context=get_context("spawn")) as pool:
-        for done, result in enumerate(pool.map(_stage, jobs), start=1):
+    workers = min(workers or usable_cores(), len(jobs))
+    with ExitStack() as stack:
+        results: Iterator[Staged | Refused] = map(_stage, jobs)
+        if workers > 1:
+            pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=get_context("spawn")))
+            results = pool.map(_stage, jobs)
+        for done, result in enumerate(results, start=1):
             on_progress("read and de-identify", done, len(jobs))
             yield result
 

@@ -109,17 +109,28 @@ def describe_cohort(
     """
     chosen = _choose(cohort, cases)
     workers = min(workers or usable_cores(), max(1, len(chosen)))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        rows = _in_order(pool, workers, cohort, chosen, config.reader)
+        return write_metadata(output, _counted(rows, len(chosen), on_progress))
+
+
+def write_metadata(output: Path, rows: Iterable[CaseMetadata]) -> Path:
+    """Write rows as they come into a table that is complete or absent."""
     output.parent.mkdir(parents=True, exist_ok=True)
     partial = output.with_name(output.name + ".partial")
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for done, row in enumerate(_in_order(pool, workers, cohort, chosen, config.reader), start=1):
-                writer.writerow(asdict(row))
-                on_progress("describe", done, len(chosen))
+        for row in rows:
+            writer.writerow(asdict(row))
     os.replace(partial, output)
     return output
+
+
+def _counted(rows: Iterable[CaseMetadata], total: int, on_progress: Progress) -> Iterator[CaseMetadata]:
+    for done, row in enumerate(rows, start=1):
+        yield row
+        on_progress("describe", done, total)
 
 
 def _choose(cohort: Cohort, names: Sequence[str] | None) -> list[Case]:

@@ -129,5 +129,14 @@ def compare(before: Sequence[Case], after: Sequence[Case]) -> Change:
     )
 
 
+def compare_versions(workspace: Workspace, before: str, after: str) -> Change:
+    """What changed between two versions of the log, each named by the start of its md5.
+
+    Raises:
+        DataStoreError: there is no such version, or more than one.
+    """
+    return compare(*(cases_of(workspace, find_version(workspace, start)) for start in (before, after)))
+
+
 def _table_path(workspace: Workspace, version: str) -> Path:
     return workspace.versions / f"{version.removesuffix('.dir')}.csv"
