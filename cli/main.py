@@ -26,7 +26,7 @@ app = typer.Typer(
 
 
 def _register() -> None:
-    from cli import cohort, data, demo, doctor, pipeline, predict, profile, train
+    from cli import cohort, data, demo, doctor, model, pipeline, predict, profile, train
 
     app.command("demo")(demo.demo)
     app.command("doctor")(doctor.doctor)
@@ -35,6 +35,8 @@ def _register() -> None:
     app.add_typer(cohort.app, name="cohort")
     app.add_typer(data.app, name="data")
     app.add_typer(pipeline.app, name="pipeline")
+    app.add_typer(model.app, name="model")
+    app.add_typer(model.tracking, name="tracking")
     app.add_typer(profile.app, name="profile")
 
 

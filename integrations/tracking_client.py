@@ -3,16 +3,18 @@
 import logging
 import os
 import random
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from covidctnet.errors import ConfigError, TrackingDeniedError, TrackingError, TrackingOutageError
+from covidctnet.telemetry import SWITCHES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -93,6 +95,24 @@ class TrackingSettings:
         return self.uri.startswith("sqlite:")
 
 
+def open_embedded(workspace: Path) -> TrackingSettings:
+    """Settings of a workspace that has runs already; looking does not make it.
+
+    Raises:
+        TrackingError: the workspace has none.
+    """
+    if not (workspace / "mlflow.db").is_file():
+        raise TrackingError("the workspace holds no mlflow.db; run the pipeline there, or name another or a server")
+    return TrackingSettings.embedded(workspace)
+
+
+def serve_pages(settings: TrackingSettings, port: int) -> NoReturn:
+    """Become MLflow's web server on loopback, with usage reports off in the server and in its pages."""
+    command = [sys.executable, "-W", "ignore", "-m", "mlflow", "ui", "--backend-store-uri", settings.uri]
+    environment = {**os.environ, **SWITCHES, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    os.execve(sys.executable, [*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"], environment)
+
+
 @contextmanager
 def quiet_imports() -> Iterator[None]:
     """Keep away what MLflow's modules warn of in each other, and the tables that they tell of making."""
@@ -108,9 +128,15 @@ def make_client(settings: TrackingSettings) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(settings.request_seconds))
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     with quiet_imports():
         from mlflow import MlflowClient
 
+        if "postgresql" in settings.uri:
+            import mlflow.store.db.utils
+
+            # Ten tries of its own, a hundred seconds long, before it tells of a wrong password.
+            mlflow.store.db.utils.MAX_RETRY_COUNT = 1
         client = MlflowClient(tracking_uri=settings.uri, registry_uri=settings.uri)
         client.get_experiment_by_name(settings.experiment)
     return client

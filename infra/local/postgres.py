@@ -35,6 +35,15 @@ def make_postgres(folder: Path, access: Access) -> Service:
     )
 
 
+def postgres_is_installed() -> bool:
+    """Whether the server's programs are there."""
+    try:
+        _program("initdb")
+    except StackError:
+        return False
+    return True
+
+
 def make_database(access: Access) -> None:
     """Make MLflow's database in a running server, where it is not there."""
     command = [_program("createdb"), "-h", HOST, "-p", str(access.postgres_port), "-U", USER, "-w", DATABASE]

@@ -46,7 +46,7 @@ class Service:
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
-        """Start and wait until it answers.
+        """Start and wait until it answers; it ends with the thread that calls this, as Linux counts parents.
 
         Raises:
             StackError: it ended, or did not answer in time; with the last line of its log.
