@@ -21,11 +21,10 @@ from typing import Any
 from benchmarks.table import put_into_page
 from covidctnet.cohort import Case, Cohort
 from covidctnet.config import load_profile
-from covidctnet.networks.denoiser import build_denoiser
-from covidctnet.networks.saving import load_denoiser, save_denoiser
 from covidctnet.phantom.cohort import make_phantom_cohort
+from covidctnet.splits import Assignment, Ledger
 from covidctnet.stages.extract_residuals import extract_residuals
-from covidctnet.stages.preprocess_cohort import preprocess_cohort
+from covidctnet.stages.preprocess_cohort import ShardFolders, preprocess_shard
 
 PROFILE = "smoke"
 
@@ -45,8 +44,21 @@ def enlarge(cohort: Cohort, count: int, folder: Path) -> Cohort:
     return Cohort(folder=folder, cases=tuple(cases))
 
 
+def all_train(cohort: Cohort) -> Ledger:
+    """A ledger by which every case is kept and gets a residual."""
+    rows = [
+        Assignment(patient=case.patient, split="train", label=case.label, scanner=case.scanner, seed="0")
+        for case in cohort.cases
+    ]
+    return Ledger(rows=tuple(rows))
+
+
 def measure(small: Path, count: int, folder: Path) -> dict[str, Any]:
     """Prepare a cohort of so many cases and make its residuals; the first tenth of either is not timed."""
+    # Here, for the workers import this module as well: their memory should be that of their work.
+    from covidctnet.networks.denoiser import build_denoiser
+    from covidctnet.networks.saving import load_denoiser, save_denoiser
+
     config = load_profile(PROFILE)
     cohort = enlarge(Cohort.load(small), count, folder / "cohort")
     save_denoiser(build_denoiser(config.denoiser, config.preprocess.slice_size), folder, config.residual)
@@ -55,9 +67,10 @@ def measure(small: Path, count: int, folder: Path) -> dict[str, Any]:
     def note(stage: str, done: int, total: int) -> None:
         moments.setdefault(stage, {})[done] = time.perf_counter()
 
-    prepared = preprocess_cohort(cohort, config, folder / "arrays", on_progress=note)
+    folders = ShardFolders(slices=folder / "slices", healthy=folder / "healthy", records=folder / "records")
+    preprocess_shard(cohort, cohort.cases, all_train(cohort), config, folders, on_progress=note)
     denoiser = load_denoiser(folder, config.residual)
-    extract_residuals(prepared, denoiser, config, folder / "residuals.npy", on_progress=note)
+    extract_residuals(folders.slices, denoiser, config, folder / "residuals", on_progress=note)
     start = max(1, count // 10)
     seconds = {stage: (at[count] - at[start]) / (count - start) for stage, at in moments.items()}
     peaks = {

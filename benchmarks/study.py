@@ -7,6 +7,7 @@
 import argparse
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -135,17 +136,25 @@ def measure(path: Path, rounds: int) -> dict[str, Any]:
     # Again, for a busy machine changes its mind.
     limits = {"matrix": max(limits["matrix"], matrix_gflops()), "copy": max(limits["copy"], copy_gbytes())}
     rows = _rows(study, fields, steps, limits)
+    runs = {"published": study.published, "ours": study.ours, "Perlin": fields, "step": steps}
     facts = describe_machine()
     return {
         "rows": [row.to_json() for row in rows],
         "limits": {"matrix_product_gflops": limits["matrix"], "copy_gbytes": limits["copy"]},
         "differences": differences,
         "decoder_of_published": reading.decoder_name(),
+        "tensorflow_onednn": _onednn(),
         "slices": len(study.slices),
         "rounds": rounds,
-        "seconds": {"published": study.published.seconds, "ours": study.ours.seconds},
+        "runs": {name: asdict(times) for name, times in runs.items()},
         "machine": {key: facts[key] for key in ("code_version", "cores", "gpus", "packages", "python")},
     }
+
+
+def _onednn() -> str:
+    """Whether TensorFlow uses oneDNN: by default only on processors with certain instructions."""
+    asked = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
+    return "its default" if asked is None else {"1": "on", "0": "off"}.get(asked, asked)
 
 
 def _rows(study: Study, fields: Times, steps: Times, limits: dict[str, float]) -> list[Row]:

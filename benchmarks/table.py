@@ -70,7 +70,8 @@ def to_markdown(figures: dict[str, Any]) -> str:
         "",
         f"Medians of {figures['rounds']} studies a version, in turn, in one process on {machine['cores']} cores; "
         f"{figures['slices']} slices of 1 mm. Code {machine['code_version']}, TensorFlow "
-        f"{machine['packages']['tensorflow']}, OpenVINO {machine['packages']['openvino']}. "
+        f"{machine['packages']['tensorflow']} (oneDNN: {figures['tensorflow_onednn']}), "
+        f"OpenVINO {machine['packages']['openvino']}. "
         f"Limits: matrix product {limits['matrix_product_gflops']:.0f} GFLOP/s in float32, copy "
         f"{limits['copy_gbytes']:.1f} GB/s. Decoder of the published version: {figures['decoder_of_published']}. "
         f"Largest difference on the same slices: {figures['differences']['denoised slices']:.1g} after the denoiser, "

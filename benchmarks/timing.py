@@ -10,16 +10,21 @@ from typing import Any
 
 @dataclass
 class Times:
-    """Seconds by stage, one a run."""
+    """Seconds by stage, one a run: on the clock, and of all cores together.
+
+    The latter hardly depends on what else the machine does.
+    """
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
+    processor_seconds: dict[str, list[float]] = field(default_factory=dict)
 
     @contextmanager
     def measure(self, stage: str) -> Iterator[None]:
         """Time a block."""
-        start = time.perf_counter()
+        start, worked = time.perf_counter(), time.process_time()
         yield
         self.seconds.setdefault(stage, []).append(time.perf_counter() - start)
+        self.processor_seconds.setdefault(stage, []).append(time.process_time() - worked)
 
     def median(self, stage: str) -> float:
         """Median seconds of a stage."""

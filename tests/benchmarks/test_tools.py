@@ -17,6 +17,7 @@ def test_variants_are_warmed_up_and_then_take_turns() -> None:
     times = take_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3)
     assert "".join(calls) == "ab" + "ab" * 3
     assert {name: len(values) for name, values in times.seconds.items()} == {"a": 3, "b": 3}
+    assert times.processor_seconds.keys() == times.seconds.keys()
     assert times.median("a") == sorted(times.seconds["a"])[1]
 
 

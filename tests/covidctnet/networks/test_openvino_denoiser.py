@@ -1,6 +1,7 @@
 """The exported denoiser: the network's own answer, the same bits on any cores, and nothing sent anywhere."""
 
 import hashlib
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -159,6 +160,17 @@ def test_neither_export_nor_inference_calls_home(tmp_path: Path) -> None:
     assert (tmp_path / "networks" / "denoiser" / "model.bin").stat().st_size > 0
 
 
+def test_openvino_is_imported_in_one_place() -> None:
+    packages = ("benchmarks", "cli", "components", "covidctnet", "integrations", "pipelines", "serving")
+    found = [
+        path.name
+        for package in packages
+        for path in (ROOT / package).rglob("*.py")
+        if re.search(r"^\s*(import|from) openvino\b|import_module\(\"openvino", path.read_text(), re.MULTILINE)
+    ]
+    assert found == ["openvino_denoiser.py"]
+
+
 def test_the_tensorflow_backend_reads_the_keras_file_alone(model: Any, tmp_path: Path) -> None:
     config = ResidualConfig(backend="tensorflow", batch_size=3)
     save_denoiser(model, tmp_path, config)
@@ -180,3 +192,28 @@ def test_a_missing_a_damaged_and_another_export_are_refused(networks: Path, tmp_
         OpenVinoDenoiser(networks / "denoiser", 8)
     with pytest.raises(BundleError, match="the denoiser cannot be loaded"):
         load_keras_denoiser(tmp_path)
+
+
+FIRST_CALLS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+import numpy as np
+from covidctnet.networks.openvino_denoiser import OpenVinoDenoiser
+denoiser = OpenVinoDenoiser(Path(sys.argv[1]), 4, threads=4, streams=4)
+sys.setswitchinterval(1e-6)
+with ThreadPoolExecutor(8) as pool:
+    list(pool.map(lambda _: denoiser(np.zeros((4, 32, 32, 1), np.float32)), range(64)))
+"""
+
+
+def test_first_calls_from_several_threads_do_not_wait_for_each_other_forever(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    from covidctnet.config import DenoiserConfig
+    from covidctnet.networks.denoiser import build_denoiser
+
+    export_to_openvino(build_denoiser(DenoiserConfig(filters=(2, 2, 4, 4)), (32, 32)), tmp_path / "denoiser", 4)
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", FIRST_CALLS, str(tmp_path / "denoiser")], check=True, timeout=120)
