@@ -207,13 +207,8 @@ with ThreadPoolExecutor(8) as pool:
 """
 
 
-def test_first_calls_from_several_threads_do_not_wait_for_each_other_forever(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
-    from covidctnet.config import DenoiserConfig
-    from covidctnet.networks.denoiser import build_denoiser
-
-    export_to_openvino(build_denoiser(DenoiserConfig(filters=(2, 2, 4, 4)), (32, 32)), tmp_path / "denoiser", 4)
+def test_first_calls_from_several_threads_do_not_wait_for_each_other_forever(model: Any, tmp_path: Path) -> None:
+    export_to_openvino(model, tmp_path / "denoiser", BATCH)
+    command = [sys.executable, "-c", FIRST_CALLS, str(tmp_path / "denoiser")]
     for _ in range(3):
-        subprocess.run([sys.executable, "-c", FIRST_CALLS, str(tmp_path / "denoiser")], check=True, timeout=120)
+        subprocess.run(command, cwd=ROOT, check=True, timeout=120)
