@@ -22,6 +22,7 @@ from covidctnet.discovery import FoundSeries
 from covidctnet.errors import CohortError, CovidCTNetError
 from covidctnet.label_book import LabelBook
 from covidctnet.machine import usable_cores
+from covidctnet.parallel import leave_with_parent
 from covidctnet.progress import Progress, silent
 from covidctnet.pseudonyms import KeyRing, Pseudonym
 from covidctnet.scanner_metadata import CaseMetadata, describe_case
@@ -118,7 +119,9 @@ def stage_all(
     with ExitStack() as stack:
         results: Iterator[Staged | Refused] = map(_stage, jobs)
         if workers > 1:
-            pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=get_context("spawn")))
+            pool = stack.enter_context(
+                ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=leave_with_parent)
+            )
             results = pool.map(_stage, jobs)
         for done, result in enumerate(results, start=1):
             on_progress("read and de-identify", done, len(jobs))

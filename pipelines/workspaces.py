@@ -1,5 +1,6 @@
 """Workspaces: a folder with a repository of data, and all that pipeline runs leave beside it."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -50,7 +51,9 @@ def make_demo_data(workspace: Path, config: Config, *, on_progress: Progress = s
     from integrations.data_workspace import create_workspace
 
     data, made = workspace / DATA, workspace / _MADE
-    wanted = {"phantom": asdict(config.phantom), "seed": config.seed, "code_version": code_version()}
+    made_of = {"phantom": asdict(config.phantom), "seed": config.seed, "code_version": code_version()}
+    # As JSON gives it back: a tuple becomes a list.
+    wanted = json.loads(json.dumps(made_of))
     if not (made.is_file() and read_json(made) == wanted and _is_whole(data)):
         workspace.mkdir(parents=True, exist_ok=True)
         made.unlink(missing_ok=True)

@@ -26,16 +26,15 @@ def covidctnet(*arguments: object) -> str:
 @pytest.mark.slow
 @pytest.mark.real_data
 def test_one_epoch_on_the_real_series_and_phantoms_runs_to_its_report(shared_data: Path, tmp_path: Path) -> None:
-    few, output = tmp_path / "few.yaml", tmp_path / "run"
+    few, output, keys = tmp_path / "few.yaml", tmp_path / "run", tmp_path / "keys.json"
     few.write_text(PHANTOMS)
-    keys = tmp_path / "keys.json"
     covidctnet("data", "init", output)
     covidctnet("cohort", "phantom", output / "data", "--profile", few)
     for name, label in LABELS.items():
         study = shared_data / "series" / f"{name}.zip"
         covidctnet("data", "ingest", study, "--label", label, "--site", "s1", "--workspace", output, "--keys", keys)
-    ran = covidctnet("pipeline", "run", "--workspace", output, "--profile", "paper", "--epochs", 1, "--json")
-    summary = json.loads(ran)
+    run = ("pipeline", "run", "--workspace", output, "--profile", "paper", "--epochs", 1, "--json")
+    summary = json.loads(covidctnet(*run))
     assert summary["config_digest"] == load_profile("paper", epochs=1).digest
     assert "Three real patients prove nothing about accuracy" in " ".join(summary["notes"])
     assert "Three real patients prove nothing about accuracy" in (output / "report.html").read_text()

@@ -115,6 +115,9 @@ class OpenVinoDenoiser:
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(self.streams):
             self._idle.put(self._compiled.create_infer_request())
+        # The first call fills OpenVINO's static tables. Two threads that do so at once wait for each other forever:
+        # one holds the interpreter lock and waits for the table, the other holds the table and waits for the lock.
+        self(np.zeros(shape, np.float32))
 
     def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Denoise one batch of float32 slices, shape (batch, y, x, 1)."""

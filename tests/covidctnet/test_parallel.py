@@ -1,8 +1,14 @@
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from covidctnet.parallel import map_on_cores
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_items_are_worked_on_at_once_and_answers_come_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -19,3 +25,34 @@ def test_items_are_worked_on_at_once_and_answers_come_in_order(monkeypatch: pyte
 def test_an_error_of_a_call_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         map_on_cores(lambda number: 1 // number, [1, 0, 2])
+
+
+POOL = """
+import sys, time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from covidctnet.parallel import leave_with_parent
+if __name__ == "__main__":
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=leave_with_parent) as pool:
+        pool.submit(abs, -1).result()
+        print("ready", flush=True)
+        pool.submit(time.sleep, 600).result()
+"""
+
+
+def test_workers_go_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    script = tmp_path / "pool.py"
+    script.write_text(POOL)
+    process = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.kill()
+    # Workers that live on keep the pipe open, and whoever reads it waits forever.
+    reader = threading.Thread(target=process.stdout.read, daemon=True)
+    reader.start()
+    reader.join(20)
+    assert not reader.is_alive()
+    process.wait()
+    process.stdout.close()

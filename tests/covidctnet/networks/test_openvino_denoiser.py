@@ -192,3 +192,23 @@ def test_a_missing_a_damaged_and_another_export_are_refused(networks: Path, tmp_
         OpenVinoDenoiser(networks / "denoiser", 8)
     with pytest.raises(BundleError, match="the denoiser cannot be loaded"):
         load_keras_denoiser(tmp_path)
+
+
+FIRST_CALLS = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+import numpy as np
+from covidctnet.networks.openvino_denoiser import OpenVinoDenoiser
+denoiser = OpenVinoDenoiser(Path(sys.argv[1]), 4, threads=4, streams=4)
+sys.setswitchinterval(1e-6)
+with ThreadPoolExecutor(8) as pool:
+    list(pool.map(lambda _: denoiser(np.zeros((4, 32, 32, 1), np.float32)), range(64)))
+"""
+
+
+def test_first_calls_from_several_threads_do_not_wait_for_each_other_forever(model: Any, tmp_path: Path) -> None:
+    export_to_openvino(model, tmp_path / "denoiser", BATCH)
+    command = [sys.executable, "-c", FIRST_CALLS, str(tmp_path / "denoiser")]
+    for _ in range(3):
+        subprocess.run(command, cwd=ROOT, check=True, timeout=120)
