@@ -120,6 +120,19 @@ def submit(
 
 
 @app.command()
+def worker(
+    network: Annotated[str, typer.Argument(help="What to train together: denoiser.")],
+    folder: Annotated[Path, typer.Argument(help="On the shared disk: config.json, records/ and healthy/ by shard.")],
+) -> None:
+    """Train on several nodes: what a Kubeflow TrainJob runs on each; COVIDCTNET_WORKERS names them all."""
+    from pipelines.worker import train_denoiser_together
+
+    if network != "denoiser":
+        raise typer.BadParameter(f"only the denoiser is trained on several nodes, not {network!r}")
+    out.print(f"denoiser in {train_denoiser_together(folder)}", highlight=False)
+
+
+@app.command()
 def status(
     workspace: Annotated[Path | None, typer.Option(help="Look at the runs on this machine.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="Look at a run on a cluster.")] = None,
