@@ -65,5 +65,7 @@ def evaluate(
         log_metric=metrics.log_metric,
         log_confusion=classification.log_confusion_matrix,
         log_roc=classification.log_roc_curve,
+        metrics=metrics.path,
+        classification=classification.path,
         run={"data_version": data_version, "config": config, "code_version": code_version, "tracking": tracking},
     )

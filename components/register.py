@@ -40,5 +40,6 @@ def register(
         records=[shard.path for shard in records],
         output=registration.path,
         log_metric=metrics.log_metric,
+        metrics=metrics.path,
         run={"data_version": data_version, "config": config, "code_version": code_version, "tracking": tracking},
     )

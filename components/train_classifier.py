@@ -46,5 +46,6 @@ def train_classifier(
         bundle=bundle.path,
         training=training.path,
         log_metric=metrics.log_metric,
+        metrics=metrics.path,
         run={"data_version": data_version, "config": config, "code_version": code_version, "tracking": tracking},
     )

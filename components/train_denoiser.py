@@ -40,5 +40,6 @@ def train_denoiser(
         state=state,
         output=denoiser.path,
         log_metric=metrics.log_metric,
+        metrics=metrics.path,
         run={"data_version": data_version, "config": config, "code_version": code_version, "tracking": tracking},
     )

@@ -47,5 +47,6 @@ def validate_scanner_metadata(
         output=validated.path,
         html=report.path,
         log_metric=metrics.log_metric,
+        metrics=metrics.path,
         run={"data_version": data_version, "config": config, "code_version": code_version, "tracking": tracking},
     )

@@ -90,6 +90,7 @@ def validate_scanner_metadata(
     output: str,
     html: str,
     log_metric: Callable[[str, float], None],
+    metrics: str,
     run: Mapping[str, str],
 ) -> list[int]:
     """Check the scanners of a data version, leave out what is quarantined and cut the rest into shards.
@@ -102,6 +103,7 @@ def validate_scanner_metadata(
         output: receives the metadata table, suites, results and the shards.
         html: receives the report.
         log_metric: takes a name and a count.
+        metrics: receives the same figures; a step whose output has no file is not found in the cache.
         run: see `RunContext`.
 
     Returns:
@@ -127,6 +129,7 @@ def validate_scanner_metadata(
         }
         for name, value in figures.items():
             log_metric(name, value)
+        write_json(Path(metrics), figures)
         step.tracker.log_metrics(figures)
         step.tracker.log_artifacts(folder / "validation", "validation")
         if not verdict.passed:

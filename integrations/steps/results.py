@@ -30,6 +30,8 @@ def evaluate(
     log_metric: Callable[[str, float], None],
     log_confusion: Callable[[list[str], list[list[int]]], None],
     log_roc: Callable[[list[float], list[float], list[float]], None],
+    metrics: str,
+    classification: str,
     run: Mapping[str, str],
 ) -> None:
     """Answer for every hold-out case through the bundle, score the answers and write the report.
@@ -49,6 +51,8 @@ def evaluate(
         log_metric: takes a name and a value of the hold-out.
         log_confusion: takes labels, and counts with rows by true and columns by answered class.
         log_roc: takes false and true positive rates and thresholds of Covid-19 against the rest.
+        metrics: receives the values of the hold-out.
+        classification: receives confusion matrix and rates.
         run: see `RunContext`.
     """
     with open_step("evaluate", run) as step:
@@ -79,8 +83,11 @@ def evaluate(
         step.save_seconds(folder)
         for name, value in figures.items():
             log_metric(name, value)
-        log_confusion(list(LABELS), summary["metrics"]["three_class"]["confusion"])
-        log_roc(*covid_roc_points(result.outcomes))
+        confusion, roc = summary["metrics"]["three_class"]["confusion"], covid_roc_points(result.outcomes)
+        log_confusion(list(LABELS), confusion)
+        log_roc(*roc)
+        write_json(Path(metrics), figures)
+        write_json(Path(classification), {"labels": LABELS, "confusion": confusion, "covid_roc": roc})
 
 
 def plain_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -102,6 +109,7 @@ def register(
     records: Sequence[str],
     output: str,
     log_metric: Callable[[str, float], None],
+    metrics: str,
     run: Mapping[str, str],
 ) -> int:
     """Register the evaluated bundle as a candidate model; what becomes of it is decided elsewhere.
@@ -111,6 +119,7 @@ def register(
         records: of all shards; the model's card names the sites of the training cases.
         output: receives `registration.json` with the model's version.
         log_metric: takes the version.
+        metrics: receives it, too.
         run: see `RunContext`.
 
     Returns:
@@ -128,5 +137,6 @@ def register(
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / _REGISTRATION, {"model": settings.model, "version": version})
         log_metric("version", float(version))
+        write_json(Path(metrics), {"version": version})
         step.save_seconds(folder)
         return version

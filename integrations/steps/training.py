@@ -74,6 +74,7 @@ def train_denoiser(
     state: str,
     output: str,
     log_metric: LogMetric,
+    metrics: str,
     run: Mapping[str, str],
 ) -> None:
     """Train the denoiser on the healthy slices of all shards.
@@ -84,6 +85,7 @@ def train_denoiser(
         state: folder that outlives the step, for checkpoints.
         output: receives the network and its losses.
         log_metric: takes a name and a last loss.
+        metrics: receives the same figures.
         run: see `RunContext`.
     """
     with open_step("train denoiser", run) as step:
@@ -94,7 +96,7 @@ def train_denoiser(
         histories = train_and_save_denoiser(
             prepared, [Path(path) for path in healthy], folder / NETWORK, _state(step, state)
         )
-        _close_training(step, histories, folder, log_metric)
+        _close_training(step, histories, folder, log_metric, Path(metrics))
 
 
 def extract_residuals(*, slices: str, denoiser: str, output: str, run: Mapping[str, str]) -> None:
@@ -128,6 +130,7 @@ def train_classifier(
     bundle: str,
     training: str,
     log_metric: LogMetric,
+    metrics: str,
     run: Mapping[str, str],
 ) -> None:
     """Train the classifier on the residuals of all shards and write the bundle.
@@ -140,6 +143,7 @@ def train_classifier(
         bundle: becomes the bundle.
         training: receives the losses.
         log_metric: takes a name and a last loss.
+        metrics: receives the same figures.
         run: see `RunContext`.
     """
     with open_step("train classifier", run) as step:
@@ -155,7 +159,7 @@ def train_classifier(
             data_version=step.run.data_version,
         )
         step.tracker.log_params({"pair_id": made.pair_id})
-        _close_training(step, {"classifier": history}, Path(training), log_metric)
+        _close_training(step, {"classifier": history}, Path(training), log_metric, Path(metrics))
 
 
 def _state(step: Step, folder: str) -> "TrainingState":
@@ -169,14 +173,19 @@ def _state(step: Step, folder: str) -> "TrainingState":
     )
 
 
-def _close_training(step: Step, histories: Mapping[str, History], folder: Path, log_metric: LogMetric) -> None:
+def _close_training(
+    step: Step, histories: Mapping[str, History], folder: Path, log_metric: LogMetric, metrics: Path
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / HISTORIES, histories)
+    last: dict[str, float] = {}
     for name, history in histories.items():
         prefix = name.replace(" ", "_")
         step.tracker.log_history(history, prefix=f"{prefix}.")
-        for what in ("loss", "val_loss"):
-            log_metric(f"{prefix}_{what}", history[what][-1])
+        last |= {f"{prefix}_{what}": history[what][-1] for what in ("loss", "val_loss")}
+    for name, value in last.items():
+        log_metric(name, value)
+    write_json(metrics, last)
     step.save_seconds(folder)
 
 

@@ -71,7 +71,7 @@ def test_validate_scanner_metadata_fails_what_the_policy_fails(components_run: C
         validate_scanner_metadata(
             cohort=str(components_run.path("cohort")), splits=str(components_run.path("splits")),
             policy=yaml.safe_dump(policy), cases_per_shard=100, output=str(tmp_path / "validated"),
-            html=str(tmp_path / "report.html"), log_metric=lambda name, value: None, run=components_run.context,
+            metrics=str(tmp_path / "metrics"), html=str(tmp_path / "report.html"), log_metric=lambda name, value: None, run=components_run.context,
         )  # fmt: skip
     assert (tmp_path / "report.html").is_file()
 
@@ -89,6 +89,11 @@ def test_preprocess_keeps_what_each_later_step_needs_and_no_more(components_run:
         for path in components_run.path(f"healthy-{shard}").glob("*.aerated.npy"):
             assert np.load(path).shape == np.load(path.with_name(path.name.replace(".aerated", ""))).shape
         assert components_run.returned[f"preprocess-{shard}"] == components_run.artifacts[f"slices-{shard}"].uri
+
+
+def test_every_output_has_a_file_without_which_the_cache_would_not_find_it(components_run: ComponentsRun) -> None:
+    absent = [name for name, artifact in components_run.artifacts.items() if not Path(artifact.path).exists()]
+    assert absent == []
 
 
 def test_gather_shards_gives_back_what_it_waited_for() -> None:
