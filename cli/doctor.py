@@ -28,6 +28,7 @@ def doctor(
         ("Python", facts["python"]),
         *((name, version or "not installed") for name, version in facts["packages"].items()),
         ("Keras backends", ", ".join(facts["backends"]) or "none: install a role's lock file"),
+        ("denoiser backends", ", ".join(facts["denoiser_backends"]) or "none: install a role's lock file"),
         ("cores", facts["cores"]),
         ("memory", f"{memory['available']} of {memory['total']} GiB free"),
         ("GPU", ", ".join(facts["gpus"]) or ("driver, but none seen" if facts["gpu_driver"] else "none")),

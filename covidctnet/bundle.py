@@ -6,7 +6,8 @@ bundle/
   config.json        the whole configuration that trained it
   calibration.json   temperature and decision threshold, fitted on validation
   reference.json     scanners and input statistics seen in training
-  denoiser.keras     BCDU-Net
+  denoiser.keras     BCDU-Net, as it was trained
+  denoiser/          the same for inference: OpenVINO's model.xml and model.bin, where that is the backend
   classifier/        SavedModel: residuals float32 (batch, z, y, x, 1) -> probabilities (batch, 3)
   metrics.json       hold-out metrics, attached once, measured through this very bundle
 ```
@@ -27,7 +28,7 @@ from covidctnet.config import Config, parse_config
 from covidctnet.errors import BundleError
 from covidctnet.labels import LABELS
 
-FORMAT = 2
+FORMAT = 3
 _METRICS = "metrics.json"
 _MANIFEST = "manifest.json"
 
@@ -70,11 +71,6 @@ class Bundle:
     config: Config
     calibration: Calibration
     reference: Reference
-
-    @property
-    def denoiser_path(self) -> Path:
-        """Keras file of the denoiser."""
-        return self.folder / "denoiser.keras"
 
     @property
     def classifier_path(self) -> Path:
@@ -138,7 +134,7 @@ def write_bundle(
 
     Args:
         folder: where the bundle goes.
-        networks: a folder with `denoiser.keras` and `classifier/`, which is moved into the bundle.
+        networks: a folder with what `save_denoiser` and `export_classifier` wrote; it is moved into the bundle.
         config: what trained them.
         calibration: fitted on validation.
         reference: what training saw.

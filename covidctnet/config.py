@@ -120,10 +120,16 @@ class DenoiserConfig:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class ResidualConfig:
-    """Residual stack: input minus denoised, resized to (z, y, x)."""
+    """Residual stack: input minus denoised, resized to (z, y, x).
+
+    `backend` and `batch_size` say how the denoiser runs, in training and in serving alike: another pair
+    moves the residuals by about 1e-7. "openvino" is for processors, "tensorflow" also runs on GPUs, where a
+    larger batch pays.
+    """
 
     shape: tuple[Side, Side, Side] = (50, 128, 128)
-    batch_size: Annotated[int, Field(ge=1, le=1024)] = 16
+    backend: Literal["openvino", "tensorflow"] = "openvino"
+    batch_size: Annotated[int, Field(ge=1, le=1024)] = 4
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

@@ -12,13 +12,14 @@ from typing import Any
 
 _PACKAGES = (
     "covidctnet", "numpy", "scipy", "pydicom", "imagecodecs", "SimpleITK", "keras", "tensorflow",
-    "scikit-learn", "matplotlib", "kfp",
+    "openvino", "scikit-learn", "matplotlib", "kfp",
 )  # fmt: skip
 _BACKENDS = ("tensorflow", "jax", "torch")
+_DENOISERS = ("openvino", "tensorflow")
 
 
 def describe_machine(*, probe_gpu: bool = False) -> dict[str, Any]:
-    """Python, packages, Keras backends, cores, memory and GPUs.
+    """Python, packages, backends of Keras and of the denoiser, cores, memory and GPUs.
 
     Args:
         probe_gpu: ask TensorFlow for GPUs, which takes seconds; otherwise only the driver is looked for.
@@ -29,6 +30,7 @@ def describe_machine(*, probe_gpu: bool = False) -> dict[str, Any]:
         "code_version": code_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "backends": [name for name in _BACKENDS if importlib.util.find_spec(name) is not None],
+        "denoiser_backends": [name for name in _DENOISERS if importlib.util.find_spec(name) is not None],
         "cores": usable_cores(),
         "memory_gib": {"total": round(total / 2**30, 1), "available": round(available / 2**30, 1)},
         "gpus": _gpus() if probe_gpu else [],

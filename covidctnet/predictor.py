@@ -16,7 +16,7 @@ from covidctnet.distribution import describe_outliers, out_of_distribution, stud
 from covidctnet.evaluation.calibration import apply_temperature
 from covidctnet.labels import COVID, LABELS
 from covidctnet.preprocess import preprocess
-from covidctnet.residual import denoise, residual, stack_residual
+from covidctnet.residual import Denoiser, denoise, residual, stack_residual
 from covidctnet.volume import UnitArray, Volume
 
 Classify = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -93,7 +93,7 @@ class Predictor:
     """
 
     def __init__(
-        self, bundle: Bundle, *, denoiser: Any, classify: Classify, policy: AnswerConfig | None = None
+        self, bundle: Bundle, *, denoiser: Denoiser, classify: Classify, policy: AnswerConfig | None = None
     ) -> None:
         self.bundle, self._denoiser, self._classify = bundle, denoiser, classify
         self._policy = policy or bundle.config.answer
@@ -110,7 +110,7 @@ class Predictor:
         bundle = load_bundle(folder)
         return cls(
             bundle,
-            denoiser=load_denoiser(bundle.denoiser_path),
+            denoiser=load_denoiser(bundle.folder, bundle.config.residual),
             classify=classify or load_classifier(bundle.classifier_path),
             policy=policy,
         )

@@ -6,15 +6,31 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from covidctnet.config import ResidualConfig
 from covidctnet.errors import BundleError
 
 if TYPE_CHECKING:
     from covidctnet.predictor import Classify
+    from covidctnet.residual import Denoiser
+
+KERAS_DENOISER = "denoiser.keras"
+EXPORTED_DENOISER = "denoiser"
 
 
-def save_denoiser(model: Any, path: Path) -> None:
-    """Write the denoiser as a Keras file, without its optimizer."""
-    model.save(path, include_optimizer=False)
+def save_denoiser(model: Any, folder: Path, config: ResidualConfig) -> None:
+    """Write the denoiser into a folder: as a Keras file without its optimizer, and as its backend reads it.
+
+    Args:
+        model: the trained network, in float32.
+        folder: receives `denoiser.keras` and, for the OpenVINO backend, `denoiser/`.
+        config: backend and batch size.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save(folder / KERAS_DENOISER, include_optimizer=False)
+    if config.backend == "openvino":
+        from covidctnet.networks.openvino_denoiser import export_to_openvino
+
+        export_to_openvino(model, folder / EXPORTED_DENOISER, config.batch_size)
 
 
 def export_classifier(model: Any, folder: Path, shape: tuple[int, int, int]) -> None:
@@ -35,8 +51,29 @@ def export_classifier(model: Any, folder: Path, shape: tuple[int, int, int]) -> 
     archive.write_out(folder, verbose=False)
 
 
-def load_denoiser(path: Path) -> Any:
-    """Load a denoiser.
+def load_denoiser(folder: Path, config: ResidualConfig) -> "Denoiser":
+    """Load a denoiser for inference on the backend that it was trained for.
+
+    With the OpenVINO backend neither Keras nor TensorFlow is imported.
+
+    Args:
+        folder: what `save_denoiser` wrote: a bundle, or the networks that will become one.
+        config: backend and batch size.
+
+    Raises:
+        BundleError: a file is missing or holds another network.
+    """
+    if config.backend == "openvino":
+        from covidctnet.networks.openvino_denoiser import OpenVinoDenoiser
+
+        return OpenVinoDenoiser(folder / EXPORTED_DENOISER, config.batch_size)
+    from covidctnet.networks.keras_denoiser import KerasDenoiser
+
+    return KerasDenoiser(load_keras_denoiser(folder))
+
+
+def load_keras_denoiser(folder: Path) -> Any:
+    """The denoiser as a Keras model, whatever its backend.
 
     Raises:
         BundleError: the file is missing or holds another network.
@@ -47,7 +84,7 @@ def load_denoiser(path: Path) -> Any:
     import covidctnet.networks.denoiser  # noqa: F401
 
     try:
-        return keras.saving.load_model(path, compile=False)
+        return keras.saving.load_model(folder / KERAS_DENOISER, compile=False)
     except (OSError, ValueError, TypeError) as error:
         raise BundleError(f"the denoiser cannot be loaded: {error}") from None
 

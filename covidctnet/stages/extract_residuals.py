@@ -3,20 +3,19 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from covidctnet.config import Config
 from covidctnet.distribution import study_statistics
 from covidctnet.progress import Progress, silent
-from covidctnet.residual import denoise, residual, stack_residual
+from covidctnet.residual import Denoiser, denoise, residual, stack_residual
 from covidctnet.stages.preprocess_cohort import PreparedCase
 from covidctnet.training.classifier import Stacks
 
 
 def extract_residuals(
-    cases: Sequence[PreparedCase], denoiser: Any, config: Config, path: Path, *, on_progress: Progress = silent
+    cases: Sequence[PreparedCase], denoiser: Denoiser, config: Config, path: Path, *, on_progress: Progress = silent
 ) -> tuple[Stacks, list[dict[str, float]]]:
     """Residual stacks of several cases.
 

@@ -100,7 +100,7 @@ def _file_name(network: str) -> str:
 
 
 def train_and_save_denoiser(splits: Splits, workshop: Workshop) -> dict[str, History]:
-    """Train the denoiser on its own Controls and write `denoiser.keras`; returns the losses by training."""
+    """Train the denoiser on its own Controls and write it; returns the losses by training."""
     healthy = splits["denoiser"]
     watched = [case for case in splits["validation"] if case.label == CONTROL]
     inputs = _hashes(healthy), _hashes(watched)
@@ -121,8 +121,7 @@ def train_and_save_denoiser(splits: Splits, workshop: Workshop) -> dict[str, His
         checkpoint=workshop.checkpoint("denoiser", *inputs),
         on_epoch=workshop.on_epoch("denoiser"),
     )
-    workshop.networks.mkdir(parents=True, exist_ok=True)
-    save_denoiser(model, workshop.networks / "denoiser.keras")
+    save_denoiser(model, workshop.networks, workshop.config.residual)
     return histories
 
 
@@ -139,7 +138,7 @@ def _hashes(cases: Sequence[PreparedCase]) -> str:
 def extract_split(splits: Splits, names: Sequence[str], workshop: Workshop) -> dict[str, Residuals]:
     """Residual stacks of several splits, from the denoiser as it was written."""
     cases = [case for name in names for case in splits[name]]
-    denoiser = load_denoiser(workshop.networks / "denoiser.keras")
+    denoiser = load_denoiser(workshop.networks, workshop.config.residual)
     stacks, statistics = extract_residuals(
         cases, denoiser, workshop.config, workshop.folder / "residuals.npy", on_progress=workshop.on_progress
     )

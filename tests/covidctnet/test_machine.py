@@ -12,6 +12,8 @@ def test_the_machine_is_described() -> None:
     facts = describe_machine()
     assert facts["python"].startswith("3.11.")
     assert "tensorflow" in facts["backends"]
+    assert facts["denoiser_backends"][0] == "openvino"
+    assert facts["packages"]["openvino"]
     assert facts["packages"]["numpy"]
     assert 1 <= facts["cores"] == usable_cores()
     assert 0 < facts["memory_gib"]["available"] <= facts["memory_gib"]["total"]

@@ -1,6 +1,8 @@
 """The whole method in the smoke profile: seconds, real files, nothing replaced."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,7 +90,7 @@ def test_arrays_and_residuals_of_training_equal_those_of_the_predictor_to_the_bi
     cohort = Cohort.load(output / "cohort")
     prepared = preprocess_cohort(replace(cohort, cases=cohort.cases[:5]), smoke, tmp_path)
     stacks, statistics = extract_residuals(
-        prepared, load_denoiser(output / "bundle" / "denoiser.keras"), smoke, tmp_path / "residuals.npy"
+        prepared, load_denoiser(output / "bundle", smoke.residual), smoke, tmp_path / "residuals.npy"
     )
     predictor = Predictor.load(output / "bundle")
     for case, stack, measured in zip(prepared, stacks, statistics, strict=True):
@@ -155,6 +157,31 @@ def test_a_classifier_from_elsewhere_can_be_injected(run: tuple[Path, dict[str, 
     )
     assert answer.label == "CAP"
     assert seen == [(1, 48, 48, 48, 1)]
+
+
+TRANSFORMER = """
+import sys
+from pathlib import Path
+import numpy as np
+from covidctnet.predictor import Predictor
+from covidctnet.reading import read_volume
+classify = lambda stacks: np.array([[0.1, 0.2, 0.7]], np.float32)
+stack = Predictor.load(Path(sys.argv[1]), classify=classify).examine(read_volume(Path(sys.argv[2]))).stack
+assert not {"tensorflow", "keras"} & set(sys.modules)
+np.save(sys.argv[3], stack)
+"""
+
+
+def test_a_transformer_sees_the_residuals_of_training_without_tensorflow(
+    run: tuple[Path, dict[str, Any], list[str]], tmp_path: Path
+) -> None:
+    output = run[0]
+    cohort = Cohort.load(output / "cohort")
+    ledger = Ledger.load(output / "splits.csv")
+    first = next(case for case in cohort.cases if ledger.split_of(case.patient) == "train")
+    arguments = [str(output / "bundle"), str(cohort.path(first.case)), str(tmp_path / "stack.npy")]
+    subprocess.run([sys.executable, "-c", TRANSFORMER, *arguments], check=True, cwd=Path(__file__).parents[3])
+    np.testing.assert_array_equal(np.load(tmp_path / "stack.npy"), np.load(output / "work" / "residuals.npy")[0])
 
 
 def test_a_changed_cohort_is_refused_before_anything_is_trained(
