@@ -78,10 +78,28 @@ class Bundle:
         return self.folder / "classifier"
 
     @property
+    def serving_version(self) -> int:
+        """The version folder in which TensorFlow Serving finds this bundle's classifier; see `serving_version`."""
+        return serving_version(self.pair_id)
+
+    @property
     def metrics(self) -> dict[str, Any] | None:
         """Hold-out metrics, or None while the bundle has not been evaluated."""
         path = self.folder / _METRICS
         return _read_json(path) if path.is_file() else None
+
+
+def serving_version(pair_id: str) -> int:
+    """A pair as TensorFlow Serving knows versions: an integer from 1 to 2**63 - 1.
+
+    A Predict that pins it cannot be answered by the classifier of another pair.
+
+    Raises:
+        BundleError: the pair_id is not 16 hexadecimal digits.
+    """
+    if len(pair_id) != 16 or not set(pair_id) <= set("0123456789abcdef"):
+        raise BundleError(f"a pair_id has 16 hexadecimal digits, unlike {pair_id!r}")
+    return int(pair_id, 16) % (2**63 - 1) + 1
 
 
 def load_bundle(folder: Path) -> Bundle:

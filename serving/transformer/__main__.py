@@ -1,0 +1,80 @@
+"""`python -m serving.transformer`: the flags that KServe gives to a transformer, and the bundle."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from covidctnet.errors import ConfigError, CovidCTNetError
+from serving.lifetime import stop_with_parent
+from serving.settings import load_settings
+from serving.telemetry.logs import configure_logs, quiet_tensorflow
+from serving.tokens import TokenFile, is_loopback
+
+_SPOOL = "covidctnet-spool-"
+
+
+def main() -> None:
+    """Serve studies over HTTP and gRPC; refuse a wrong start with one line."""
+    arguments = _parse()
+    configure_logs()
+    stop_with_parent()
+    spool = Path(tempfile.mkdtemp(prefix=_SPOOL, dir=arguments.spool))
+    try:
+        _serve(arguments, spool)
+    except (CovidCTNetError, OSError) as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        sys.exit(3)
+    finally:
+        shutil.rmtree(spool, ignore_errors=True)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="serving.transformer", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--model_name", default="covidctnet")
+    parser.add_argument("--predictor_host", required=True, help="host:port of TensorFlow Serving's gRPC")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--http_port", type=int, default=8080, help="0 for a free one")
+    parser.add_argument("--grpc_port", type=int, default=8081, help="0 for a free one")
+    parser.add_argument("--tokens", type=Path, default=None, help="file of hashed bearer tokens")
+    parser.add_argument("--no-auth", action="store_true", help="ask for no token; on loopback only")
+    parser.add_argument("--settings", type=Path, default=None)
+    parser.add_argument("--spool", type=Path, default=None, help="folder for uploads while they are worked on")
+    return parser.parse_args()
+
+
+def _serve(arguments: argparse.Namespace, spool: Path) -> None:
+    tokens = require_access(arguments.tokens, no_auth=arguments.no_auth, host=arguments.host)
+    settings = load_settings(arguments.settings)
+    quiet_tensorflow()
+    from serving.transformer.server import Addresses, serve_transformer
+
+    addresses = Addresses(
+        host=arguments.host,
+        http_port=arguments.http_port,
+        grpc_port=arguments.grpc_port,
+        predictor=arguments.predictor_host,
+        model=arguments.model_name,
+    )
+    serve_transformer(arguments.bundle, addresses, settings=settings, tokens=tokens, spool=spool)
+
+
+def require_access(tokens: Path | None, *, no_auth: bool, host: str) -> TokenFile | None:
+    """The tokens to ask for; None where none is asked for, which only a loopback address may do.
+
+    Raises:
+        ConfigError: neither tokens nor `no_auth`, both, or `no_auth` on an address that others reach.
+    """
+    if (tokens is None) != no_auth:
+        raise ConfigError("give either a file of tokens (--tokens) or --no-auth")
+    if tokens is not None:
+        return TokenFile(tokens)
+    if not is_loopback(host):
+        raise ConfigError(f"--no-auth is for loopback addresses only, not {host}; give a file of tokens (--tokens)")
+    return None
+
+
+if __name__ == "__main__":
+    main()
