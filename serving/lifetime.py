@@ -15,8 +15,11 @@ def stop_with_parent() -> None:
     if os.environ.get(PARENT_PIPE) != "1":
         return
 
+    descriptor = sys.stdin.fileno()
+
     def wait() -> None:
-        while sys.stdin.buffer.read(1):
+        # Not through sys.stdin: the interpreter could not take back its lock at the end.
+        while os.read(descriptor, 1):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 

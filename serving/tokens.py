@@ -84,3 +84,18 @@ def _parse(lines: list[str]) -> tuple[str, ...]:
     if not digests:
         raise ConfigError("the token file holds no token; add a line name:sha256")
     return tuple(digests)
+
+
+def require_access(tokens: Path | None, *, no_auth: bool, host: str) -> TokenFile | None:
+    """The tokens to ask for; None where none is asked for, which only a loopback address may do.
+
+    Raises:
+        ConfigError: neither tokens nor `no_auth`, both, or `no_auth` on an address that others reach.
+    """
+    if (tokens is None) != no_auth:
+        raise ConfigError("give either a file of tokens (--tokens) or --no-auth")
+    if tokens is not None:
+        return TokenFile(tokens)
+    if not is_loopback(host):
+        raise ConfigError(f"--no-auth is for loopback addresses only, not {host}; give a file of tokens (--tokens)")
+    return None

@@ -93,7 +93,8 @@ class ModelStore:
 def load_model(folder: Path, version: int) -> LoadedModel:
     """Load a SavedModel and run every signature once, so that the first client does not wait for it."""
     import tensorflow as tf
-    from tensorflow.core.protobuf import saved_model_pb2
+
+    from serving.messages import saved_model_pb2
 
     loaded = tf.saved_model.load(str(folder))
     description = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())

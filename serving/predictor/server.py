@@ -6,10 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
-from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from covidctnet.machine import usable_cores
 from serving.lifetime import announce, on_stop
+from serving.messages import model_service_pb2_grpc, prediction_service_pb2_grpc
 from serving.predictor.models import ModelStore
 from serving.predictor.services import ModelService, PredictionService
 from serving.settings import PredictorSettings

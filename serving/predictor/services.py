@@ -9,14 +9,14 @@ from typing import Any
 import grpc
 import numpy as np
 from numpy.typing import NDArray
-from tensorflow_serving.apis import (
+
+from serving.messages import (
     get_model_metadata_pb2,
     get_model_status_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
 )
-
 from serving.predictor.models import LoadedModel, ModelStore, Signature
 
 _LOG = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ _DEFAULT_SIGNATURE = "serving_default"
 _State = get_model_status_pb2.ModelVersionStatus.State
 
 
-class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
     """Predict and GetModelMetadata; the calls for examples are UNIMPLEMENTED."""
 
     def __init__(self, store: ModelStore) -> None:
@@ -66,7 +66,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         return response
 
 
-class ModelService(model_service_pb2_grpc.ModelServiceServicer):
+class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
     """GetModelStatus; configuration cannot be reloaded from outside."""
 
     def __init__(self, store: ModelStore) -> None:

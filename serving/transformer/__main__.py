@@ -6,11 +6,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from covidctnet.errors import ConfigError, CovidCTNetError
+from covidctnet.errors import CovidCTNetError
 from serving.lifetime import stop_with_parent
 from serving.settings import load_settings
-from serving.telemetry.logs import configure_logs, quiet_tensorflow
-from serving.tokens import TokenFile, is_loopback
+from serving.telemetry.logs import configure_logs
+from serving.tokens import require_access
 
 _SPOOL = "covidctnet-spool-"
 
@@ -48,7 +48,6 @@ def _parse() -> argparse.Namespace:
 def _serve(arguments: argparse.Namespace, spool: Path) -> None:
     tokens = require_access(arguments.tokens, no_auth=arguments.no_auth, host=arguments.host)
     settings = load_settings(arguments.settings)
-    quiet_tensorflow()
     from serving.transformer.server import Addresses, serve_transformer
 
     addresses = Addresses(
@@ -59,21 +58,6 @@ def _serve(arguments: argparse.Namespace, spool: Path) -> None:
         model=arguments.model_name,
     )
     serve_transformer(arguments.bundle, addresses, settings=settings, tokens=tokens, spool=spool)
-
-
-def require_access(tokens: Path | None, *, no_auth: bool, host: str) -> TokenFile | None:
-    """The tokens to ask for; None where none is asked for, which only a loopback address may do.
-
-    Raises:
-        ConfigError: neither tokens nor `no_auth`, both, or `no_auth` on an address that others reach.
-    """
-    if (tokens is None) != no_auth:
-        raise ConfigError("give either a file of tokens (--tokens) or --no-auth")
-    if tokens is not None:
-        return TokenFile(tokens)
-    if not is_loopback(host):
-        raise ConfigError(f"--no-auth is for loopback addresses only, not {host}; give a file of tokens (--tokens)")
-    return None
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from serving.settings import PredictorSettings
 
 
 def channel_options(settings: PredictorSettings) -> list[tuple[str, Any]]:
-    """gRPC options of a channel to a predictor."""
+    """Options of a gRPC channel to a predictor."""
     milliseconds = int(1000 * settings.keepalive_seconds)
     return [
         ("grpc.max_send_message_length", settings.max_message_bytes),

@@ -7,12 +7,11 @@ from typing import Any
 import grpc
 import numpy as np
 from numpy.typing import NDArray
-from tensorflow.core.framework import tensor_pb2, types_pb2
-from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from covidctnet.labels import LABELS
 from serving.admission import Job
 from serving.errors import LateError, NotReadyError
+from serving.messages import predict_pb2, prediction_service_pb2_grpc, tensor_pb2, types_pb2
 from serving.settings import PredictorSettings
 from serving.transformer.channel import channel_options
 

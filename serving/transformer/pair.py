@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
-from tensorflow_serving.apis import get_model_status_pb2, model_service_pb2_grpc
 
 from covidctnet.bundle import Bundle
 from serving.errors import NotReadyError
+from serving.messages import get_model_status_pb2, model_service_pb2_grpc
 from serving.settings import PredictorSettings
 from serving.transformer.channel import channel_options
 

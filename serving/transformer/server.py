@@ -25,6 +25,7 @@ from serving.admission import Admission
 from serving.lifetime import announce
 from serving.settings import ServingSettings
 from serving.telemetry.drift import DriftWindow
+from serving.telemetry.logs import quiet_tensorflow
 from serving.telemetry.metrics import Metrics
 from serving.telemetry.recorder import Recorder
 from serving.tokens import TokenFile
@@ -80,6 +81,8 @@ def serve_transformer(
         OSError: a port is taken.
     """
     opened = load_bundle(bundle)
+    if opened.config.residual.backend == "tensorflow":
+        quiet_tensorflow()
     denoiser = load_denoiser(opened.folder, opened.config.residual)
     _warm_up(denoiser, opened)
     asyncio.run(_run(opened, denoiser, addresses, settings, tokens, spool))

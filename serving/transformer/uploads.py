@@ -159,6 +159,7 @@ class PartWriter:
         }
 
     def close(self) -> None:
+        """End the part that is being written."""
         if self._file is not None:
             self._file.close()
             self._file = None
