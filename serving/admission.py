@@ -56,13 +56,13 @@ class Job:
         """Go on only while somebody waits for the answer.
 
         Raises:
-            StoppedError: the client went away.
             LateError: the deadline passed.
+            StoppedError: the client went away.
         """
-        if self._stopped.is_set():
-            raise StoppedError("the work was stopped")
         if self.remaining == 0.0:
             raise LateError("the deadline passed while the study was worked on")
+        if self._stopped.is_set():
+            raise StoppedError("the work was stopped")
 
     def add(self, stage: str, seconds: float) -> None:
         """Count seconds to a stage; threads may do so at once."""

@@ -53,15 +53,16 @@ class Process:
 
 def start(log: Path, *command: object) -> Process:
     """Start `python -m serving.…` and wait until it listens."""
-    popen = subprocess.Popen(
-        [sys.executable, "-m", *map(str, command)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log.open("w"),
-        text=True,
-        cwd=ROOT,
-        env=os.environ | {PARENT_PIPE: "1", "PYTHONPATH": str(ROOT)},
-    )
+    with log.open("w") as errors:
+        popen = subprocess.Popen(
+            [sys.executable, "-m", *map(str, command)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | {PARENT_PIPE: "1", "PYTHONPATH": str(ROOT)},
+        )
     process = Process(popen, log)
     assert popen.stdout is not None
     line = popen.stdout.readline()

@@ -4,6 +4,7 @@ import base64
 import json
 import struct
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -15,6 +16,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
 from covidctnet.labels import LABELS
+from tests.cli.test_commands import call
 from tests.helpers.serving import Process, post
 from tests.serving.conftest import Known
 
@@ -106,10 +108,18 @@ WAYS = [ask_plain, ask_multipart, ask_v1, ask_v2_binary, ask_v2_json, ask_grpc]
 
 
 @pytest.mark.parametrize("ask", WAYS)
-def test_each_protocol_answers_as_the_command_line_does(server: Process, studies: list[Known], ask: Any) -> None:
+def test_each_protocol_answers_as_the_predictor_does_offline(server: Process, studies: list[Known], ask: Any) -> None:
     answer = ask(server, studies[0])
     assert_same(answer, studies[0].answer)
     assert set(answer["timings"]) == {"upload", "queue", "read", "images", "denoise", "classify", "total"}
+
+
+def test_the_command_line_gives_the_same_answer(served_bundle: Path, studies: list[Known], tmp_path: Path) -> None:
+    path = tmp_path / "study.zip"
+    path.write_bytes(studies[1].data)
+    result = call("predict", path, "--bundle", served_bundle, "--json")
+    assert result.returncode == 0, result.stderr
+    assert_same(json.loads(result.stdout), studies[1].answer)
 
 
 def test_studies_at_the_same_time_get_their_own_answers(server: Process, studies: list[Known]) -> None:
