@@ -28,6 +28,7 @@ class PredictorSettings:
     max_message_bytes: Bytes = 64_000_000
     version_poll_seconds: Seconds = 2.0
     drain_seconds: Seconds = 10.0
+    connect_seconds: Seconds = 5.0
     call_seconds: Seconds = 30.0
     attempts: Few = 5
     backoff_seconds: Seconds = 0.2

@@ -14,6 +14,7 @@ def channel_options(settings: PredictorSettings) -> list[tuple[str, Any]]:
         ("grpc.keepalive_time_ms", milliseconds),
         ("grpc.keepalive_timeout_ms", milliseconds // 3),
         ("grpc.initial_reconnect_backoff_ms", int(1000 * settings.backoff_seconds)),
-        ("grpc.min_reconnect_backoff_ms", int(1000 * settings.backoff_seconds)),
+        # By this name gRPC bounds the time that connecting may take, not the pause before it.
+        ("grpc.min_reconnect_backoff_ms", int(1000 * settings.connect_seconds)),
         ("grpc.max_reconnect_backoff_ms", int(1000 * settings.max_backoff_seconds)),
     ]
