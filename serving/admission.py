@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from serving.errors import BusyError, LateError, NotReadyError, StoppedError
 from serving.settings import AdmissionSettings
+from serving.telemetry.tracing import span
 
 T = TypeVar("T")
 
@@ -71,11 +72,12 @@ class Job:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Check, then time what happens inside."""
+        """Check, then time and trace what happens inside."""
         self.check()
         began = time.monotonic()
         try:
-            yield
+            with span(name):
+                yield
         finally:
             self.add(name, time.monotonic() - began)
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.errors import BadRequestError, Problem, describe
 from serving.telemetry.logs import request_id
 from serving.telemetry.metrics import Metrics
+from serving.telemetry.tracing import span
 from serving.tokens import TokenFile, is_loopback
 
 _LOG = logging.getLogger(__name__)
@@ -64,12 +65,17 @@ class Edge:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        scope["covidctnet.request_id"] = choose_request_id(headers.get("x-request-id"))
-        token = request_id.set(scope["covidctnet.request_id"])
+        identifier = choose_request_id(headers.get("x-request-id"))
+        scope["covidctnet.request_id"] = identifier
+        token = request_id.set(identifier)
         began = time.monotonic()
-        status = _Status(send, scope["covidctnet.request_id"])
+        status = _Status(send, identifier)
         try:
-            await self._answer(scope, headers, receive, status)
+            with span(
+                protocol_of(scope["path"]), carrier=headers, request_id=scope["covidctnet.request_id"]
+            ) as current:
+                await self._answer(scope, headers, receive, status)
+                current.set_attribute("http.response.status_code", status.code)
         finally:
             self._conclude(scope, status.code, time.monotonic() - began)
             request_id.reset(token)

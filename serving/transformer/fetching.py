@@ -39,12 +39,15 @@ class Fetcher:
             UploadTimeoutError: it did not arrive in time.
             NotReadyError: the source cannot be reached.
         """
-        parts = urlsplit(url)
-        if parts.scheme == "s3" and parts.netloc in self._settings.s3_buckets:
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            raise _not_allowed() from None
+        if parts.scheme == "s3" and parts.netloc in self._settings.s3_buckets and len(parts.path) > 1:
             return self._fetch_object(parts.netloc, parts.path.lstrip("/"), folder)
         if self._is_allowed(url):
             return self._fetch_dicomweb(url, folder)
-        raise BadRequestError("studies are not fetched from this address; see fetch in the serving settings")
+        raise _not_allowed()
 
     def _is_allowed(self, url: str) -> bool:
         parts = urlsplit(url)
@@ -118,6 +121,10 @@ def _boundary(response: httpx.Response) -> bytes:
     if message.get_content_maintype() != "multipart" or not isinstance(boundary, str):
         raise BadRequestError("the DICOMweb service answered no multipart body")
     return boundary.encode()
+
+
+def _not_allowed() -> BadRequestError:
+    return BadRequestError("studies are not fetched from this address; see fetch in the serving settings")
 
 
 def _unavailable(status: int) -> BadRequestError | NotReadyError:

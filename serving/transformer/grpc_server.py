@@ -17,6 +17,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 from serving.errors import NotReadyError, describe
 from serving.telemetry.logs import request_id
 from serving.telemetry.metrics import Metrics
+from serving.telemetry.tracing import span
 from serving.tokens import TokenFile
 from serving.transformer.codecs import Decoded, v2
 from serving.transformer.edge import choose_request_id
@@ -91,7 +92,8 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):  
         try:
             if self._tokens is not None:
                 self._tokens.require(_text(metadata.get("authorization")))
-            yield identifier
+            with span("grpc", carrier=_texts(metadata), request_id=identifier):
+                yield identifier
         except Exception as error:  # noqa: BLE001 - the last line of defence: every error gets the one shape
             problem = describe(error, identifier)
             status = problem.grpc_code
@@ -146,3 +148,7 @@ async def start_grpc(
 
 def _text(value: str | bytes | None) -> str | None:
     return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def _texts(metadata: dict[str, Any]) -> dict[str, str]:
+    return {name: value for name, value in metadata.items() if isinstance(value, str)}

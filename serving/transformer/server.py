@@ -28,6 +28,7 @@ from serving.telemetry.drift import DriftWindow
 from serving.telemetry.logs import quiet_tensorflow
 from serving.telemetry.metrics import Metrics
 from serving.telemetry.recorder import Recorder
+from serving.telemetry.tracing import configure_tracing
 from serving.tokens import TokenFile
 from serving.transformer.classifier import RemoteClassifier
 from serving.transformer.edge import Edge, handle_error
@@ -85,7 +86,11 @@ def serve_transformer(
         quiet_tensorflow()
     denoiser = load_denoiser(opened.folder, opened.config.residual)
     _warm_up(denoiser, opened)
-    asyncio.run(_run(opened, denoiser, addresses, settings, tokens, spool))
+    finish_traces = configure_tracing()
+    try:
+        asyncio.run(_run(opened, denoiser, addresses, settings, tokens, spool))
+    finally:
+        finish_traces()
 
 
 def _warm_up(denoiser: Any, bundle: Bundle) -> None:

@@ -51,7 +51,7 @@ class Process:
         return code
 
 
-def start(log: Path, *command: object) -> Process:
+def start(log: Path, *command: object, environment: dict[str, str] | None = None) -> Process:
     """Start `python -m serving.…` and wait until it listens."""
     with log.open("w") as errors:
         popen = subprocess.Popen(
@@ -61,7 +61,7 @@ def start(log: Path, *command: object) -> Process:
             stderr=errors,
             text=True,
             cwd=ROOT,
-            env=os.environ | {PARENT_PIPE: "1", "PYTHONPATH": str(ROOT)},
+            env=os.environ | {PARENT_PIPE: "1", "PYTHONPATH": str(ROOT)} | (environment or {}),
         )
     process = Process(popen, log)
     assert popen.stdout is not None
@@ -78,7 +78,9 @@ def start_predictor(models: Path, log: Path, *, port: int = 0) -> Process:
     return start(log, "serving.predictor", f"--model_base_path={models}", f"--port={port}")
 
 
-def start_transformer(bundle: Path, predictor: str, log: Path, *flags: str) -> Process:
+def start_transformer(
+    bundle: Path, predictor: str, log: Path, *flags: str, environment: dict[str, str] | None = None
+) -> Process:
     """A transformer that asks the predictor at an address."""
     access = () if any(flag.startswith("--tokens") for flag in flags) else ("--no-auth",)
     return start(
@@ -90,6 +92,7 @@ def start_transformer(bundle: Path, predictor: str, log: Path, *flags: str) -> P
         "--grpc_port=0",
         *access,
         *flags,
+        environment=environment,
     )
 
 

@@ -70,7 +70,7 @@ def send(server: Process, name: str, kind: str, body: bytes) -> httpx.Response:
 def test_hostile_studies_are_refused_and_good_ones_answered_after(
     server: Process, studies: list[Known], oracle: Oracle
 ) -> None:
-    bodies: list[Body] = list(hostile_bodies(studies[0].data, studies[0].files))
+    bodies: list[Body] = hostile_bodies(studies[0].data, studies[0].files)
     assert len(bodies) >= 500
     assert len({name for name, _, _ in bodies}) == len(bodies)
     process = psutil.Process(server.popen.pid)
