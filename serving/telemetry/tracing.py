@@ -28,7 +28,7 @@ def configure_tracing() -> Callable[[], None]:
 
 
 def span(
-    name: str, *, carrier: Mapping[str, str] | None = None, **attributes: Any
+    name: str, *, carrier: Mapping[str, str] | None = None, **attributes: str
 ) -> AbstractContextManager[trace.Span]:
     """A span around some work.
 

@@ -1,5 +1,6 @@
 """Every protocol gives the numbers of `covidctnet predict`, whatever else is posted at the same time."""
 
+import asyncio
 import base64
 import json
 import struct
@@ -11,7 +12,7 @@ import grpc
 import httpx
 import numpy as np
 import pytest
-from kserve import InferInput, InferRequest
+from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
@@ -104,7 +105,23 @@ def ask_grpc(server: Process, study: Known) -> dict[str, Any]:
     return json.loads(raw_answer[4:])
 
 
-WAYS = [ask_plain, ask_multipart, ask_v1, ask_v2_binary, ask_v2_json, ask_grpc]
+def ask_kserve_client(server: Process, study: Known) -> dict[str, Any]:
+    """As docs/serving.md shows it."""
+
+    async def ask() -> Any:
+        tensor = InferInput("study", [1], "BYTES")
+        tensor.set_data_from_numpy(np.array([study.data], np.object_), binary_data=True)
+        client = InferenceRESTClient(RESTConfig(protocol="v2", timeout=120))
+        try:
+            request = InferRequest("covidctnet", [tensor])
+            return await client.infer(server.http, request, model_name="covidctnet")
+        finally:
+            await client.close()
+
+    return json.loads(asyncio.run(ask()).get_output_by_name("answer").data[0])
+
+
+WAYS = [ask_plain, ask_multipart, ask_v1, ask_v2_binary, ask_v2_json, ask_grpc, ask_kserve_client]
 
 
 @pytest.mark.parametrize("ask", WAYS)
