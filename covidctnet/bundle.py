@@ -92,7 +92,8 @@ class Bundle:
 def serving_version(pair_id: str) -> int:
     """A pair as TensorFlow Serving knows versions: an integer from 1 to 2**63 - 1.
 
-    A Predict that pins it cannot be answered by the classifier of another pair.
+    A Predict that pins it is not answered by the classifier of another pair; two of all pairs share a version,
+    which 64 bits of a hash make as unlikely as two pairs of one pair_id.
 
     Raises:
         BundleError: the pair_id is not 16 hexadecimal digits.

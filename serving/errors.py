@@ -183,7 +183,11 @@ def describe(error: BaseException, request_id: str) -> Problem:
         phrase = http.HTTPStatus(error.status_code).phrase
         known = (error.status_code, phrase.lower().replace(" ", "_"), f"{phrase}.")
         return Problem(
-            status=known[0], code=known[1], message=known[2], detail="see /docs for what is here", request_id=request_id
+            status=known[0],
+            code=known[1],
+            message=known[2],
+            detail="see openapi.json for what is here",
+            request_id=request_id,
         )
     else:
         known = (ServingError.status, ServingError.code, ServingError.message)

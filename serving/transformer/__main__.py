@@ -20,6 +20,10 @@ def main() -> None:
     arguments = _parse()
     configure_logs()
     stop_with_parent()
+    if arguments.spool is not None:
+        # A process that was killed could not remove its studies; the folder is this process's alone.
+        for left in arguments.spool.glob(f"{_SPOOL}*"):
+            shutil.rmtree(left, ignore_errors=True)
     spool = Path(tempfile.mkdtemp(prefix=_SPOOL, dir=arguments.spool))
     try:
         _serve(arguments, spool)
@@ -41,7 +45,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--tokens", type=Path, default=None, help="file of hashed bearer tokens")
     parser.add_argument("--no-auth", action="store_true", help="ask for no token; on loopback only")
     parser.add_argument("--settings", type=Path, default=None)
-    parser.add_argument("--spool", type=Path, default=None, help="folder for uploads while they are worked on")
+    parser.add_argument("--spool", type=Path, default=None, help="folder for uploads, for this process alone")
     return parser.parse_args()
 
 

@@ -234,6 +234,22 @@ def test_servers_end_when_their_supervisor_was_killed(served_bundle: Path, tmp_p
     wait_for(lambda: not any(child.is_running() for child in children))
 
 
+def test_studies_of_a_killed_transformer_are_removed_at_the_next_start(
+    served_bundle: Path, predictor: Process, studies: list[Known], tmp_path: Path
+) -> None:
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    first = start_transformer(served_bundle, predictor.grpc, tmp_path / "log", f"--spool={spool}")
+    (left,) = spool.iterdir()
+    (left / "study").write_bytes(studies[0].data)
+    first.stop(signal.SIGKILL)
+    assert (left / "study").exists()
+    second = start_transformer(served_bundle, predictor.grpc, tmp_path / "log", f"--spool={spool}")
+    assert not left.exists()
+    assert second.stop() == 0
+    assert list(spool.iterdir()) == []
+
+
 def test_uploads_that_stop_half_way_leave_nothing_behind(server: Process, studies: list[Known]) -> None:
     def leave() -> None:
         with socket.create_connection(("127.0.0.1", server.ports["http"])) as client:
