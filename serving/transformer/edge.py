@@ -87,8 +87,8 @@ class Edge:
                 self._require_access(headers)
             await self._app(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the last line of defence: every error gets the one shape
-            response = await handle_error(request, error)
             if send.code == 0:
+                response = await handle_error(request, error)
                 await response(scope, receive, send)
 
     def _require_access(self, headers: Headers) -> None:

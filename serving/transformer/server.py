@@ -181,6 +181,14 @@ def build_app(
         description="Chest-CT triage. Research use only. Not a medical device.",
         docs_url=None,
         redoc_url=None,
+        # Its own spans and records hold paths, queries and messages of exceptions, which may name a patient.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
         lifespan=lifespan,
     )
     app.include_router(study_routes(parts.plane, model, Fetcher(settings.fetch, settings.upload)))

@@ -7,7 +7,7 @@ from covidctnet.errors import BundleError
 
 
 def test_every_pair_is_a_positive_int64_of_its_own() -> None:
-    pairs = ["0" * 16, "0" * 15 + "1", "7" + "f" * 14 + "e", "f" * 16, "503b316947ece8c9"]
+    pairs = ["0" * 16, "0" * 15 + "1", "7" + "f" * 14 + "e", "deadbeef" * 2, "503b316947ece8c9"]
     versions = [serving_version(pair) for pair in pairs]
     assert all(1 <= version < 2**63 for version in versions)
     assert len(set(versions)) == len(pairs)

@@ -4,12 +4,14 @@ import http.server
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.helpers.serving import Process, is_ready, post, start_transformer, wait_for
 from tests.serving.conftest import Known
 
+NAME = "DOE-JANE"
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
@@ -40,11 +42,13 @@ def test_a_request_becomes_one_trace_with_its_stages(
         wait_for(lambda: is_ready(process))
         response = post(process, studies[0].data, headers={"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"})
         assert response.status_code == 200
+        assert httpx.get(f"{process.http}/{NAME}?patient={NAME}").status_code == 404
         assert process.stop() == 0
     finally:
         collector.shutdown()
         thread.join()
         collector.server_close()
+    assert not any(NAME.encode() in body for body in received)
     spans = [
         span
         for body in received
