@@ -4,9 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROFILE ?= demo
 SEED ?= 0
-PACKAGES := cli components covidctnet integrations pipelines serving
 
-.PHONY: help demo test test-slow lint format locks clean
+.PHONY: help demo test test-slow test-serving lint format locks clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -16,12 +15,15 @@ demo: $(VENV)/.train $(VENV)/.pipeline  ## The whole method on a phantom cohort,
 
 test: $(VENV)/.dev  ## Tests with coverage of covidctnet/
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/coverage run -m pytest -m "not slow" --ignore=tests/serving $(PYTEST_ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --fail-under=90
 
 test-slow: $(VENV)/.dev  ## The tests that take minutes
-	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m slow --ignore=tests/serving $(PYTEST_ARGS)
+
+test-serving: $(VENV)/.dev  ## The tests of the serving processes, which are in progress
+	$(BIN)/python -m pytest tests/serving $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev  ## Format, lint, types and import rules
 	$(BIN)/ruff format --check .

@@ -26,11 +26,12 @@ app = typer.Typer(
 
 
 def _register() -> None:
-    from cli import cohort, data, demo, doctor, model, model_promotion, pipeline, predict, profile, train
+    from cli import cohort, data, demo, doctor, model, model_promotion, pipeline, predict, profile, serve, train
 
     app.command("demo")(demo.demo)
     app.command("doctor")(doctor.doctor)
     app.command("predict")(predict.predict)
+    app.command("serve")(serve.serve)
     app.command("train")(train.train)
     app.add_typer(cohort.app, name="cohort")
     app.add_typer(data.app, name="data")

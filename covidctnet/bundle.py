@@ -81,6 +81,11 @@ class Bundle:
         return self.folder / "classifier"
 
     @property
+    def serving_version(self) -> int:
+        """The version folder in which TensorFlow Serving finds this bundle's classifier; see `serving_version`."""
+        return serving_version(self.pair_id)
+
+    @property
     def metrics(self) -> dict[str, Any] | None:
         """Hold-out metrics, or None while the bundle has not been evaluated."""
         path = self.folder / _METRICS
@@ -90,6 +95,20 @@ class Bundle:
 def patient_key(patient: str) -> str:
     """What a bundle keeps of a training patient: enough to find them in a hold-out, and not their pseudonym."""
     return hashlib.sha256(f"covidctnet patient {patient}".encode()).hexdigest()[:24]
+
+
+def serving_version(pair_id: str) -> int:
+    """A pair as TensorFlow Serving knows versions: an integer from 1 to 2**63 - 1.
+
+    A Predict that pins it is not answered by the classifier of another pair; two of all pairs share a version,
+    which 64 bits of a hash make as unlikely as two pairs of one pair_id.
+
+    Raises:
+        BundleError: the pair_id is not 16 hexadecimal digits.
+    """
+    if len(pair_id) != 16 or not set(pair_id) <= set("0123456789abcdef"):
+        raise BundleError(f"a pair_id has 16 hexadecimal digits, unlike {pair_id!r}")
+    return int(pair_id, 16) % (2**63 - 1) + 1
 
 
 def load_bundle(folder: Path) -> Bundle:

@@ -69,7 +69,9 @@ def _iterate(source: Path | bytes, limit: int) -> Iterator[bytes]:
 def _unpack(file: io.BytesIO | io.BufferedReader, limit: int) -> Iterator[bytes]:
     try:
         with zipfile.ZipFile(file) as archive:
-            entries = sorted((entry for entry in archive.infolist() if not entry.is_dir()), key=lambda e: e.filename)
+            # Not `entry.is_dir()`, which fails on an empty name.
+            files = (entry for entry in archive.infolist() if not entry.filename.endswith("/"))
+            entries = sorted(files, key=lambda entry: entry.filename)
             if sum(entry.file_size for entry in entries) > limit:
                 raise _too_much(limit)
             for number, entry in enumerate(entries, start=1):

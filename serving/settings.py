@@ -1,0 +1,115 @@
+"""Limits and times of the servers: one frozen dataclass, from a YAML file or the defaults, checked at once."""
+
+from dataclasses import field
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from covidctnet.errors import ConfigError
+
+_STRICT = ConfigDict(extra="forbid")
+
+Seconds = Annotated[float, Field(gt=0.0, le=3600.0)]
+Bytes = Annotated[int, Field(ge=1_000_000, le=2**31 - 1)]
+Few = Annotated[int, Field(ge=1, le=1000)]
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class PredictorSettings:
+    """The embedded predictor, and how the transformer calls any predictor.
+
+    A call is tried `attempts` times, after waits that double from `backoff_seconds` up to
+    `max_backoff_seconds`, and never beyond the request's own deadline.
+    """
+
+    max_message_bytes: Bytes = 64_000_000
+    version_poll_seconds: Seconds = 2.0
+    drain_seconds: Seconds = 10.0
+    connect_seconds: Seconds = 5.0
+    call_seconds: Seconds = 30.0
+    attempts: Few = 5
+    backoff_seconds: Seconds = 0.2
+    max_backoff_seconds: Seconds = 2.0
+    keepalive_seconds: Seconds = 30.0
+    status_poll_seconds: Seconds = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class UploadSettings:
+    """What a request may bring: bounds hold whatever the request claims.
+
+    A zip is refused that expands more than `max_expansion` times and beyond `free_expansion_bytes`.
+    """
+
+    max_body_bytes: Bytes = 1_000_000_000
+    max_expanded_bytes: Annotated[int, Field(ge=1_000_000, le=16_000_000_000)] = 2_000_000_000
+    max_expansion: Annotated[float, Field(ge=2.0, le=1100.0)] = 100.0
+    free_expansion_bytes: Annotated[int, Field(ge=0, le=2_000_000_000)] = 100_000_000
+    max_files: Annotated[int, Field(ge=1, le=50_000)] = 5000
+    max_studies: Few = 8
+    max_uploads: Few = 16
+    seconds: Seconds = 120.0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class AdmissionSettings:
+    """How many studies are worked on at once and how many wait; the next one is answered 429."""
+
+    workers: Few = 2
+    queue: Annotated[int, Field(ge=0, le=1000)] = 8
+    request_seconds: Seconds = 300.0
+    drain_seconds: Seconds = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class FetchSettings:
+    """From where studies may be fetched that a v1 instance names by `url`; nowhere where both are empty.
+
+    `s3_buckets` are names of buckets, for `s3://bucket/key`, asked at `s3_endpoint` or else where the
+    environment says; `dicomweb` are the beginnings of addresses, for instance `https://pacs.example/dicom-web/`.
+    """
+
+    s3_buckets: tuple[str, ...] = ()
+    s3_endpoint: str | None = None
+    dicomweb: tuple[Annotated[str, Field(pattern=r"^https?://[^/@?#]+/([^@?#]*/)?$")], ...] = ()
+    seconds: Seconds = 120.0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class TelemetrySettings:
+    """`drift_window` is the number of latest studies that are compared with training."""
+
+    drift_window: Annotated[int, Field(ge=10, le=100_000)] = 200
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class ServingSettings:
+    """Everything that the two serving processes may be told beyond addresses."""
+
+    predictor: PredictorSettings = field(default_factory=PredictorSettings)
+    upload: UploadSettings = field(default_factory=UploadSettings)
+    admission: AdmissionSettings = field(default_factory=AdmissionSettings)
+    fetch: FetchSettings = field(default_factory=FetchSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+
+
+def load_settings(path: Path | None) -> ServingSettings:
+    """Settings from a YAML file; the defaults where there is none.
+
+    Raises:
+        ConfigError: the file cannot be read, or names every field that is unknown or out of range.
+    """
+    values: Any = {}
+    if path is not None:
+        try:
+            values = yaml.safe_load(path.read_text("utf-8")) or {}
+        except (OSError, yaml.YAMLError) as error:
+            raise ConfigError(f"the serving settings cannot be read: {type(error).__name__}") from None
+    try:
+        return TypeAdapter(ServingSettings).validate_python(values)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}, not {item['input']!r}" for item in error.errors()]
+        raise ConfigError("serving settings refused: " + "; ".join(lines)) from None

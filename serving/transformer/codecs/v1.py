@@ -1,0 +1,120 @@
+"""KServe v1: `{"instances": [{"b64": ZIP} | {"url": ADDRESS} | ZIP]}` -> `{"predictions": [ANSWER]}`."""
+
+import base64
+import binascii
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from serving.errors import BadRequestError, TooLargeError
+from serving.settings import UploadSettings
+from serving.transformer.codecs import Decoded
+from serving.transformer.codecs.archives import require_zip
+
+
+class Fetch(Protocol):
+    """Gets a study from an allowed address into a folder."""
+
+    def __call__(self, url: str, folder: Path, /) -> Path:
+        """Return the study's file or folder."""
+        ...
+
+
+class EncodedStudy(BaseModel):
+    """A zip of DICOM files in base64."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    b64: str
+
+
+class RemoteStudy(BaseModel):
+    """An address that the transformer is allowed to fetch from."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    url: str
+
+
+class Instances(BaseModel):
+    """A v1 request's body."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+    instances: list[EncodedStudy | RemoteStudy | str]
+
+
+def decode(body: Path, folder: Path, limits: UploadSettings, fetch: Fetch) -> Decoded:
+    """Write a v1 body's studies to files.
+
+    Args:
+        body: the received JSON.
+        folder: receives the studies.
+        limits: bound their number and size.
+        fetch: gets studies that are named by an address.
+
+    Raises:
+        BadRequestError: no JSON, no instances, or no base64.
+        TooLargeError: too many instances, or too large ones.
+    """
+    instances = _parse(body.read_bytes()).instances
+    if not instances:
+        raise BadRequestError("instances is empty; send a study")
+    if len(instances) > limits.max_studies:
+        raise TooLargeError(f"{len(instances)} studies are more than {limits.max_studies} (upload.max_studies)")
+    studies = []
+    for number, instance in enumerate(instances):
+        place = folder / f"study{number}"
+        if isinstance(instance, RemoteStudy):
+            place.mkdir()
+            studies.append(fetch(instance.url, place))
+        else:
+            text = instance.b64 if isinstance(instance, EncodedStudy) else instance
+            place.write_bytes(decode_base64(text))
+            require_zip(place, limits)
+            studies.append(place)
+    return Decoded(studies=tuple(studies))
+
+
+def encode(documents: list[dict[str, Any]]) -> dict[str, Any]:
+    """A v1 response."""
+    return {"predictions": documents}
+
+
+def decode_base64(text: str) -> bytes:
+    """The bytes of a base64 text.
+
+    Raises:
+        BadRequestError: it is none, or empty.
+    """
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise BadRequestError("a study is not base64") from None
+    if not data:
+        raise BadRequestError("a study is empty")
+    return data
+
+
+def parse_json(text: bytes) -> Any:
+    """Plain values of a JSON text.
+
+    Raises:
+        BadRequestError: it is none.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise BadRequestError(f"the body is no JSON: line {error.lineno}, column {error.colno}") from None
+
+
+def describe_faults(error: ValidationError) -> str:
+    """Which fields are wrong and why, without the values: they are somebody's study."""
+    faults = [f"{'.'.join(str(part) for part in fault['loc']) or 'body'}: {fault['msg']}" for fault in error.errors()]
+    return "; ".join(faults[:5])
+
+
+def _parse(text: bytes) -> Instances:
+    try:
+        return Instances.model_validate(parse_json(text))
+    except ValidationError as error:
+        raise BadRequestError(describe_faults(error)) from None

@@ -1,0 +1,198 @@
+"""Puts the transformer together and runs it until SIGTERM."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import uvicorn
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from kserve import ModelRepository
+from kserve.protocol.dataplane import DataPlane
+from prometheus_client import REGISTRY
+from starlette.exceptions import HTTPException
+
+from covidctnet.bundle import Bundle, load_bundle
+from covidctnet.networks.saving import load_denoiser
+from serving.admission import Admission
+from serving.lifetime import announce
+from serving.settings import ServingSettings
+from serving.telemetry.drift import DriftWindow
+from serving.telemetry.logs import quiet_tensorflow
+from serving.telemetry.metrics import Metrics
+from serving.telemetry.recorder import Recorder
+from serving.telemetry.tracing import configure_tracing
+from serving.tokens import TokenFile
+from serving.transformer.classifier import RemoteClassifier
+from serving.transformer.edge import Edge, handle_error
+from serving.transformer.fetching import Fetcher
+from serving.transformer.grpc_server import InferenceService, start_grpc
+from serving.transformer.model import CovidCTNetModel
+from serving.transformer.pair import PairMonitor
+from serving.transformer.plane import StudyPlane
+from serving.transformer.routes import state_routes, study_routes
+from serving.transformer.studies import StudyService
+
+_LOG = logging.getLogger(__name__)
+_ENVELOPE_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addresses:
+    """Where the transformer listens and whom it asks; port 0 is a free one."""
+
+    host: str
+    http_port: int
+    grpc_port: int
+    predictor: str
+    model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transformer:
+    """The parts that live as long as the server."""
+
+    plane: StudyPlane
+    classifier: RemoteClassifier
+    metrics: Metrics
+    drift: DriftWindow
+
+
+def serve_transformer(
+    bundle: Path, addresses: Addresses, *, settings: ServingSettings, tokens: TokenFile | None, spool: Path
+) -> None:
+    """Serve until SIGTERM: requests in flight finish, new ones are refused.
+
+    Args:
+        bundle: folder of the bundle whose denoiser runs here.
+        addresses: where to listen, whom to ask.
+        settings: limits and times.
+        tokens: who may ask; None only on loopback.
+        spool: where uploads go while they are worked on.
+
+    Raises:
+        BundleError: the folder is no intact bundle.
+        OSError: a port is taken.
+    """
+    opened = load_bundle(bundle)
+    if opened.config.residual.backend == "tensorflow":
+        quiet_tensorflow()
+    denoiser = load_denoiser(opened.folder, opened.config.residual)
+    _warm_up(denoiser, opened)
+    finish_traces = configure_tracing()
+    try:
+        asyncio.run(_run(opened, denoiser, addresses, settings, tokens, spool))
+    finally:
+        finish_traces()
+
+
+def _warm_up(denoiser: Any, bundle: Bundle) -> None:
+    config = bundle.config
+    denoiser(np.zeros((config.residual.batch_size, *config.preprocess.slice_size, 1), np.float32))
+
+
+def _assemble(
+    bundle: Bundle, denoiser: Any, addresses: Addresses, settings: ServingSettings, spool: Path
+) -> Transformer:
+    version = bundle.serving_version
+    classifier = RemoteClassifier(addresses.predictor, addresses.model, version, settings.predictor)
+    pair = PairMonitor(addresses.predictor, addresses.model, bundle, settings.predictor)
+    admission = Admission(settings.admission)
+    metrics, drift = Metrics(REGISTRY), DriftWindow(bundle.reference, settings.telemetry.drift_window)
+    model = CovidCTNetModel(
+        addresses.model,
+        service=StudyService(bundle, denoiser=denoiser, classifier=classifier, limits=settings.upload),
+        admission=admission,
+        pair=pair,
+        recorder=Recorder(metrics, drift),
+    )
+    repository = ModelRepository()
+    repository.update(model)
+    plane = StudyPlane(DataPlane(repository), admission=admission, pair=pair, settings=settings, spool=spool)
+    return Transformer(plane=plane, classifier=classifier, metrics=metrics, drift=drift)
+
+
+async def _run(
+    bundle: Bundle,
+    denoiser: Any,
+    addresses: Addresses,
+    settings: ServingSettings,
+    tokens: TokenFile | None,
+    spool: Path,
+) -> None:
+    parts = _assemble(bundle, denoiser, addresses, settings, spool)
+    listener = socket.create_server((addresses.host, addresses.http_port), backlog=128)
+    http_port: int = listener.getsockname()[1]
+    grace = settings.admission.drain_seconds
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service = InferenceService(parts.plane, tokens=tokens, metrics=parts.metrics)
+        grpc_server, grpc_port = await start_grpc(
+            service,
+            host=addresses.host,
+            port=addresses.grpc_port,
+            max_message_bytes=min(2**31 - 1, settings.upload.max_body_bytes + _ENVELOPE_BYTES),
+            max_calls=settings.upload.max_uploads,
+        )
+        parts.plane.pair.start()
+
+        def stop() -> None:
+            _LOG.info("stopping; requests in flight finish, new ones are refused")
+            parts.plane.admission.close()
+            server.should_exit = True
+
+        # Here, since the HTTP server has put up handlers of its own just before.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop)
+        announce("transformer", http=http_port, grpc=grpc_port)
+        yield
+        await grpc_server.stop(grace)
+        await parts.plane.pair.stop()
+        parts.classifier.close()
+        parts.plane.admission.shut_down()
+
+    config = uvicorn.Config(
+        Edge(build_app(parts, bundle, addresses.model, settings, lifespan), tokens=tokens, metrics=parts.metrics),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=int(grace),
+    )
+    server = uvicorn.Server(config)
+    await server.serve([listener])
+
+
+def build_app(
+    parts: Transformer, bundle: Bundle, model: str, settings: ServingSettings, lifespan: Any = None
+) -> FastAPI:
+    """The HTTP application, without its edge."""
+    app = FastAPI(
+        title="CovidCTNet",
+        version=bundle.pair_id,
+        description="Chest-CT triage. Research use only. Not a medical device.",
+        docs_url=None,
+        redoc_url=None,
+        # Its own spans and records hold paths, queries and messages of exceptions, which may name a patient.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
+        lifespan=lifespan,
+    )
+    app.include_router(study_routes(parts.plane, model, Fetcher(settings.fetch, settings.upload)))
+    app.include_router(state_routes(parts.plane, parts.metrics, parts.drift))
+    for kind in (Exception, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, handle_error)
+    return app

@@ -1,0 +1,123 @@
+"""The work on one study, the same for every protocol: read, preprocess, denoise, classify, answer."""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from covidctnet.bundle import Bundle
+from covidctnet.distribution import study_statistics
+from covidctnet.predictor import Examination, Predictor
+from covidctnet.reading import read_volume
+from covidctnet.residual import Denoiser
+from covidctnet.volume import Volume
+from serving.admission import Job
+from serving.settings import UploadSettings
+from serving.transformer.classifier import RemoteClassifier
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyResult:
+    """An examined study.
+
+    Attributes:
+        volume: as read.
+        examination: the answer and its images.
+        statistics: what is compared with training, by name.
+    """
+
+    volume: Volume
+    examination: Examination
+    statistics: Mapping[str, float]
+
+
+class StudyService:
+    """Examines studies with one bundle's denoiser and the predictor's classifier.
+
+    Args:
+        bundle: this transformer's half of the pair, with configuration and calibration.
+        denoiser: the bundle's.
+        classifier: the predictor's, pinned to the same pair.
+        limits: bound what the reader takes into memory.
+    """
+
+    def __init__(
+        self, bundle: Bundle, *, denoiser: Denoiser, classifier: RemoteClassifier, limits: UploadSettings
+    ) -> None:
+        self.bundle, self._denoiser, self._classifier = bundle, denoiser, classifier
+        reader = bundle.config.reader
+        self._reader = dataclasses.replace(
+            reader,
+            max_bytes=min(reader.max_bytes, limits.max_expanded_bytes),
+            max_files=min(reader.max_files, limits.max_files),
+        )
+
+    def examine(self, study: Path, job: Job) -> StudyResult:
+        """Answer for one study; blocks, and ends early where the job is stopped.
+
+        Args:
+            study: a zip, a DICOM file or a folder of them.
+            job: deadline and timings.
+
+        Raises:
+            StudyError: the reader's reasons.
+            ServingError: stopped, late, or no predictor of the pair.
+        """
+        with job.stage("read"):
+            volume = read_volume(study, self._reader)
+        job.check()
+        predictor = Predictor(
+            self.bundle,
+            denoiser=_WatchedDenoiser(self._denoiser, job),
+            classify=functools.partial(self._classify, job=job),
+        )
+        began, before = time.monotonic(), sum(job.timings.values())
+        examination = predictor.examine(volume)
+        statistics = study_statistics(examination.slices, examination.slices - examination.denoised)
+        elsewhere = sum(job.timings.values()) - before
+        job.add("images", max(0.0, time.monotonic() - began - elsewhere))
+        job.check()
+        return StudyResult(volume=volume, examination=examination, statistics=statistics)
+
+    def _classify(self, stacks: NDArray[np.float32], *, job: Job) -> NDArray[np.float32]:
+        with job.stage("classify"):
+            return self._classifier.classify(stacks, job)
+
+
+class _WatchedDenoiser:
+    """A denoiser that stops between batches when nobody waits for the answer any more."""
+
+    def __init__(self, denoiser: Denoiser, job: Job) -> None:
+        self._denoiser, self._job = denoiser, job
+        self.streams: int = getattr(denoiser, "streams", 1)
+
+    def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        self._job.check()
+        began = time.monotonic()
+        denoised = self._denoiser(batch)
+        # Batches run side by side: the share of each is what the study waits for.
+        self._job.add("denoise", (time.monotonic() - began) / self.streams)
+        return denoised
+
+
+def to_document(result: StudyResult, job: Job, version: int) -> dict[str, Any]:
+    """The answer as clients get it: what `covidctnet predict --json` prints, and what serving adds.
+
+    Args:
+        result: the examined study.
+        job: request id and seconds by stage.
+        version: of the model that answered, as text since JSON readers may lose digits of large integers.
+    """
+    return {
+        **dataclasses.asdict(result.examination.answer),
+        "model_version": str(version),
+        "request_id": job.request_id,
+        "timings": {name: round(seconds, 4) for name, seconds in job.timings.items()}
+        | {"total": round(job.elapsed, 4)},
+    }

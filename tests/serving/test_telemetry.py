@@ -1,0 +1,110 @@
+"""What the server tells of itself: metrics, logs without identity, drift, and a true description of its routes."""
+
+import re
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+
+from covidctnet.bundle import Reference
+from serving.telemetry.drift import SCANNERS, DriftWindow
+from serving.telemetry.metrics import brand_label
+from tests.helpers.series import make_files, zip_of
+from tests.helpers.serving import ZIP, Process, post
+from tests.serving.conftest import Known
+
+NAME, PATIENT = "DOE^JANE", "PID-77001"
+
+
+def metric(server: Process, line: str) -> float:
+    found = re.search(rf"^{re.escape(line)} (\S+)$", httpx.get(f"{server.http}/metrics").text, re.MULTILINE)
+    return float(found.group(1)) if found else 0.0
+
+
+def test_answers_and_refusals_are_counted(server: Process, studies: list[Known]) -> None:
+    lines = [
+        'covidctnet_requests_total{protocol="plain",status="200"}',
+        'covidctnet_requests_total{protocol="plain",status="400"}',
+        'covidctnet_refused_total{code="bad_request"}',
+        'covidctnet_studies_total{brand="Siemens"}',
+        f'covidctnet_answers_total{{label="{studies[0].answer["label"]}"}}',
+        'covidctnet_stage_seconds_count{stage="denoise"}',
+        "covidctnet_residual_energy_count",
+        'request_predict_seconds_count{model_name="covidctnet"}',
+    ]
+    before = [metric(server, line) for line in lines]
+    assert post(server, studies[0].data).status_code == 200
+    assert post(server, b"no zip").status_code == 400
+    assert [metric(server, line) - value for line, value in zip(lines, before, strict=True)] == [1.0] * len(lines)
+    assert metric(server, "covidctnet_ready") == 1.0
+    assert metric(server, 'covidctnet_queue{state="waiting"}') == 0.0
+
+
+def test_logs_are_json_with_the_request_id_and_never_an_identity(server: Process) -> None:
+    def name(image: Any, index: int) -> None:
+        image.PatientName, image.PatientID = NAME, PATIENT
+        image.add_new(0x00091001, "LO", NAME)
+        image.Manufacturer = NAME
+
+    given = str(uuid.uuid4())
+    files = [("files", (f"{NAME}.dcm", data)) for data in make_files(edit=name)]
+    url = f"{server.http}/v1/studies?patient={PATIENT}"
+    response = httpx.post(url, files=files, headers={"x-request-id": given}, timeout=60)
+    assert response.status_code == 200, response.text
+    refused = post(server, zip_of(make_files(edit=name)[:3], names=f"{PATIENT}-{{}}"), headers={"x-request-id": NAME})
+    assert refused.status_code == 422
+    assert PATIENT not in response.text + refused.text
+    lines = server.logs()
+    text = server.log.read_text()
+    assert NAME not in text
+    assert PATIENT not in text
+    (line,) = [line for line in lines if line.get("request_id") == given and line["event"] == "request"]
+    assert (line["protocol"], line["status"]) == ("plain", 200)
+    assert all({"time", "level", "logger", "event"} <= set(line) for line in lines)
+    assert NAME not in httpx.get(f"{server.http}/metrics").text
+
+
+def test_unknown_brands_share_one_label() -> None:
+    assert brand_label("Siemens") == "Siemens"
+    assert brand_label(NAME) == "other"
+
+
+def test_drift_tells_the_share_of_recent_studies_unlike_training() -> None:
+    reference = Reference(scanners=("Siemens A",), ranges={"mean intensity": (0.2, 0.4)})
+    window = DriftWindow(reference, 4)
+    assert window.distances() == {}
+    for value, scanner in ((0.9, "GE B"), (0.3, "Siemens A"), (0.5, "Siemens A"), (0.1, "GE B"), (0.3, "GE B")):
+        window.add({"mean intensity": value}, scanner)
+    assert window.distances() == {"mean intensity": 0.5, SCANNERS: 0.5}
+    assert window.to_document()["studies"] == 4
+
+
+def test_the_drift_endpoint_and_metric_agree(server: Process, studies: list[Known]) -> None:
+    assert post(server, studies[0].data).status_code == 200
+    document = httpx.get(f"{server.http}/v1/drift").json()
+    assert document["studies"] >= 1
+    assert document["share_outside_of_training"][SCANNERS] == pytest.approx(1.0)
+    for name, share in document["share_outside_of_training"].items():
+        assert metric(server, f'covidctnet_drift{{statistic="{name}"}}') == pytest.approx(share)
+
+
+def test_openapi_describes_what_the_routes_do(server: Process, studies: list[Known]) -> None:
+    document = httpx.get(f"{server.http}/openapi.json").json()
+    operation = document["paths"]["/v1/studies"]["post"]
+    assert set(operation["requestBody"]["content"]) == {"application/zip", "application/dicom", "multipart/form-data"}
+    assert {"400", "401", "408", "413", "415", "422", "429", "503", "504"} < set(operation["responses"])
+    described = operation["responses"]["200"]["content"]["application/json"]["schema"]["properties"]
+    assert set(described) == set(post(server, studies[0].data).json())
+    for path, methods in document["paths"].items():
+        if "get" in methods:
+            url = server.http + path.replace("{name}", "covidctnet").replace("{version}", "1")
+            assert httpx.get(url).status_code == 200, path
+
+
+def test_models_describe_themselves(server: Process) -> None:
+    described = httpx.get(f"{server.http}/v2/models/covidctnet").json()
+    assert described["inputs"] == [{"name": "study", "datatype": "BYTES", "shape": [-1]}]
+    assert [output["name"] for output in described["outputs"]] == ["answer", "label", "probabilities"]
+    assert httpx.get(f"{server.http}/v1/models/covidctnet").json() == {"name": "covidctnet", "ready": True}
+    assert ZIP["content-type"] in httpx.get(f"{server.http}/openapi.json").text
