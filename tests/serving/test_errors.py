@@ -15,7 +15,7 @@ from serving.errors import describe
 from serving.telemetry.logs import JsonFormatter, request_id
 from serving.transformer.edge import choose_request_id, protocol_of
 
-SECRET = "DOE^JOHN /home/someone/study"
+SECRET = "DOE^JOHN /srv/someone/study"
 
 
 @pytest.mark.parametrize(
