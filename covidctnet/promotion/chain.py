@@ -37,6 +37,7 @@ def read_chain(lines: Sequence[str], what: str) -> list[dict[str, Any]]:
     for number, line in enumerate(lines):
         try:
             record = json.loads(line)
+            said = record["hash"]
             expected = link(record["entry"], record["previous"])
         except (ValueError, KeyError, TypeError):
             raise LogTamperedError(f"line {number + 1} of the {what} is damaged") from None
@@ -46,7 +47,7 @@ def read_chain(lines: Sequence[str], what: str) -> list[dict[str, Any]]:
                 "or moved"
             )
         # The text itself is compared: two JSON texts of one value would hide a rewritten line.
-        if record["hash"] != expected["hash"] or canonical(record) != line:
+        if said != expected["hash"] or canonical(record) != line:
             raise LogTamperedError(f"line {number + 1} of the {what} was edited after it was written")
         previous = record["hash"]
         found.append(record)
