@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from covidctnet.networks.saving import load_keras_denoiser
+
 ROOT = Path(__file__).parents[1]
 KILLS = 5
 pytestmark = pytest.mark.slow
@@ -64,8 +66,6 @@ def command(*arguments: object) -> list[str]:
 
 
 def test_a_terminated_train_command_says_how_to_go_on_and_does(tmp_path: Path) -> None:
-    import keras
-
     cohort = tmp_path / "cohort"
     subprocess.run(command("cohort", "phantom", cohort, "--profile", "smoke"), cwd=ROOT, check=True)
     weights = {}
@@ -83,7 +83,6 @@ def test_a_terminated_train_command_says_how_to_go_on_and_does(tmp_path: Path) -
             assert "run the same command to go on" in message
             assert not (tmp_path / name / "bundle").exists()
         subprocess.run(train, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        model = keras.saving.load_model(tmp_path / name / "bundle" / "denoiser.keras", compile=False)
-        weights[name] = model.get_weights()
+        weights[name] = load_keras_denoiser(tmp_path / name / "bundle").get_weights()
     for one, other in zip(weights["whole"], weights["stopped"], strict=True):
         np.testing.assert_array_equal(one, other)

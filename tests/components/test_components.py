@@ -69,11 +69,16 @@ def test_validate_scanner_metadata_fails_what_the_policy_fails(components_run: C
     )
     with pytest.raises(CohortError, match="fails its policy: not met: a thousand scanners"):
         validate_scanner_metadata(
-            cohort=str(components_run.path("cohort")), splits=str(components_run.path("splits")),
-            policy=yaml.safe_dump(policy), cases_per_shard=100, output=str(tmp_path / "validated"),
-            metrics=str(tmp_path / "metrics"), html=str(tmp_path / "report.html"),
-            log_metric=lambda name, value: None, run=components_run.context,
-        )  # fmt: skip
+            cohort=str(components_run.path("cohort")),
+            splits=str(components_run.path("splits")),
+            policy=yaml.safe_dump(policy),
+            cases_per_shard=100,
+            output=str(tmp_path / "validated"),
+            html=str(tmp_path / "report.html"),
+            metrics=str(tmp_path / "metrics"),
+            log_metric=lambda name, value: None,
+            run=components_run.context,
+        )
     assert (tmp_path / "report.html").is_file()
 
 
