@@ -24,6 +24,7 @@ def covidctnet(*arguments: object) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.real_data
 def test_one_epoch_on_the_real_series_and_phantoms_runs_to_its_report(shared_data: Path, tmp_path: Path) -> None:
     few, output, keys = tmp_path / "few.yaml", tmp_path / "run", tmp_path / "keys.json"

@@ -99,6 +99,7 @@ def final(workspace: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_each_step_killed_in_turn_ends_with_the_metrics_of_a_run_that_never_was(tmp_path: Path) -> None:
     whole, killed = make_workspaces(tmp_path)
     result = run(whole)
@@ -125,6 +126,7 @@ def test_each_step_killed_in_turn_ends_with_the_metrics_of_a_run_that_never_was(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_runner_leaves_a_workspace_in_which_the_next_run_goes_on(tmp_path: Path) -> None:
     _, killed = make_workspaces(tmp_path)
     runner = subprocess.Popen(command(killed), cwd=ROOT, stderr=subprocess.DEVNULL)
