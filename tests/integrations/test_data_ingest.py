@@ -223,7 +223,7 @@ def test_an_ingest_that_is_killed_at_any_moment_leaves_the_cohort_and_a_rerun_co
     def start(place: Workspace) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-c", "from cli.main import main; main()", "data", "ingest", str(source),
                    "--site", "s1", "--label", "CAP", "-w", str(place.folder), "--json"]  # fmt: skip
-        return subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.PIPE)
+        return subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
 
     def fresh(name: str) -> Workspace:
         place = create_workspace(tmp_path / name)
