@@ -27,6 +27,7 @@ def test_a_folder_without_its_inputs_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_workers_of_a_job_train_one_denoiser(tmp_path: Path) -> None:
     smoke = load_profile("smoke", epochs=2)
     config = replace(smoke, denoiser=replace(smoke.denoiser, warm_start_epochs=0))
