@@ -65,6 +65,7 @@ def command(*arguments: object) -> list[str]:
     return [sys.executable, "-c", "from cli.main import main; main()", *map(str, arguments)]
 
 
+@pytest.mark.long
 def test_a_terminated_train_command_says_how_to_go_on_and_does(tmp_path: Path) -> None:
     cohort = tmp_path / "cohort"
     subprocess.run(command("cohort", "phantom", cohort, "--profile", "smoke"), cwd=ROOT, check=True)
