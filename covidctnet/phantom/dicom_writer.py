@@ -1,13 +1,19 @@
 """Write a phantom as one zip of DICOM CT images, the form in which hospitals send a series."""
 
-import io
 import os
 import zipfile
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydicom.dataset import FileDataset, FileMetaDataset
+import pydicom
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_data_element, write_file_meta_info
+from pydicom.tag import BaseTag
 from pydicom.uid import UID, CTImageStorage, generate_uid
 
 from covidctnet.phantom.acquisition import ScannerModel, to_stored
@@ -40,22 +46,18 @@ def write_series(path: Path, hu: Field, grid: Grid, header: SeriesHeader) -> Non
     order = np.random.default_rng(len(raw)).permutation(len(raw))
     partial = path.with_suffix(".partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
-    image = _describe_series(grid, header)
+    # Nearly all elements are the same in every slice, so they are encoded once.
+    common = _encode(_describe_series(grid, header), UID(header.scanner.transfer_syntax))
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for place, index in enumerate(order):
             entry = zipfile.ZipInfo(f"IM{place:04d}", date_time=(1980, 1, 1, 0, 0, 0))
-            archive.writestr(entry, _encode_slice(image, raw[index], int(index), grid, header))
+            archive.writestr(entry, _encode_slice(common, raw[index], int(index), grid, header))
     os.replace(partial, path)
 
 
-def _describe_series(grid: Grid, header: SeriesHeader) -> FileDataset:
+def _describe_series(grid: Grid, header: SeriesHeader) -> Dataset:
     """What all slices of a series have in common."""
-    scanner = header.scanner
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = CTImageStorage
-    meta.TransferSyntaxUID = UID(scanner.transfer_syntax)
-    meta.ImplementationClassUID = generate_uid(entropy_srcs=["covidctnet phantom"])
-    image = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    scanner, image = header.scanner, Dataset()
     image.SOPClassUID = CTImageStorage
     image.StudyInstanceUID = generate_uid(entropy_srcs=[header.case, "study"])
     image.SeriesInstanceUID = generate_uid(entropy_srcs=[header.case, "series"])
@@ -75,7 +77,7 @@ def _describe_series(grid: Grid, header: SeriesHeader) -> FileDataset:
     return image
 
 
-def _describe_pixels(image: FileDataset, grid: Grid, scanner: ScannerModel) -> None:
+def _describe_pixels(image: Dataset, grid: Grid, scanner: ScannerModel) -> None:
     image.Rows = image.Columns = grid.matrix
     image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
     image.BitsAllocated, image.BitsStored, image.HighBit = 16, scanner.bits_stored, scanner.bits_stored - 1
@@ -87,15 +89,41 @@ def _describe_pixels(image: FileDataset, grid: Grid, scanner: ScannerModel) -> N
         image.add_new("PixelPaddingValue", *scanner.padding_tag)
 
 
-def _encode_slice(image: FileDataset, pixels: Pixels, index: int, grid: Grid, header: SeriesHeader) -> bytes:
-    """Put one slice, counted from the feet, into the dataset of its series and write it."""
-    uid = generate_uid(entropy_srcs=[header.case, str(index)])
-    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = uid
+def _encode_slice(common: dict[BaseTag, bytes], pixels: Pixels, index: int, grid: Grid, header: SeriesHeader) -> bytes:
+    """The file of one slice, counted from the feet."""
+    image, syntax = Dataset(), UID(header.scanner.transfer_syntax)
+    image.SOPInstanceUID = generate_uid(entropy_srcs=[header.case, str(index)])
     image.InstanceNumber = str(grid.slices - index if header.scanner.numbered_from_head else index + 1)
     corner = grid.corner_mm(index)
     image.ImagePositionPatient = [f"{value:.6f}" for value in corner]
     image.SliceLocation = f"{corner[2]:.6f}"
-    set_pixel_data(image, pixels, header.scanner.transfer_syntax)
-    buffer = io.BytesIO()
-    image.save_as(buffer, enforce_file_format=True)
+    set_pixel_data(image, pixels, syntax)
+    body = b"".join(encoded for _, encoded in sorted((common | _encode(image, syntax)).items()))
+    if syntax.is_deflated:
+        compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        body = compressor.compress(body) + compressor.flush()
+        body += b"\0" * (len(body) % 2)
+    return _encode_meta(image.SOPInstanceUID, syntax) + body
+
+
+def _encode(elements: Iterable[DataElement], syntax: UID) -> dict[BaseTag, bytes]:
+    encoded = {}
+    for element in elements:
+        buffer = DicomBytesIO()
+        buffer.is_little_endian, buffer.is_implicit_VR = syntax.is_little_endian, syntax.is_implicit_VR
+        write_data_element(buffer, element)
+        encoded[element.tag] = buffer.getvalue()
+    return encoded
+
+
+def _encode_meta(instance: UID, syntax: UID) -> bytes:
+    """Preamble and file meta information (PS3.10, 7.1)."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, instance
+    meta.TransferSyntaxUID = syntax
+    meta.ImplementationClassUID = generate_uid(entropy_srcs=["covidctnet phantom"])
+    meta.ImplementationVersionName = f"PYDICOM {pydicom.__version__}"
+    buffer = DicomBytesIO()
+    buffer.write(b"\0" * 128 + b"DICM")
+    write_file_meta_info(buffer, meta, enforce_standard=True)
     return buffer.getvalue()

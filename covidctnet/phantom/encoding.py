@@ -27,6 +27,7 @@ def set_pixel_data(image: Dataset, pixels: Pixels, transfer_syntax: str) -> None
     else:
         image.PixelData = encapsulate([frame])
         image["PixelData"].VR = "OB"
+        image["PixelData"].is_undefined_length = True
 
 
 def _compress(plain: Pixels, transfer_syntax: str) -> bytes | None:
