@@ -1,6 +1,7 @@
 """Which study is worked on, which one waits and which one is refused; and how work learns that nobody waits for it."""
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 import time
@@ -136,6 +137,9 @@ class Admission:
             BusyError: every place is taken.
         """
         self.require_open()
+        self._require_capacity()
+
+    def _require_capacity(self) -> None:
         settings = self._settings
         if self._held >= settings.workers + settings.queue:
             waves = self._held / settings.workers
@@ -147,11 +151,13 @@ class Admission:
     async def run(self, job: Job, work: Callable[[], T]) -> T:
         """Wait for a worker and have it do the work; the place is free again when the work has really ended.
 
+        A request that passed `require_place` is worked on also where the server began to stop since.
+
         Raises:
-            NotReadyError, BusyError: see `require_place`.
+            BusyError: every place is taken.
             LateError: the deadline passed, in the queue or in the work.
         """
-        self.require_place()
+        self._require_capacity()
         loop, context, queued = asyncio.get_running_loop(), contextvars.copy_context(), time.monotonic()
 
         def begin() -> T:
@@ -164,7 +170,7 @@ class Admission:
 
         self._held += 1
         future: Future[T] = self._pool.submit(begin)
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._release))
+        future.add_done_callback(lambda _: self._release_on(loop))
         try:
             async with asyncio.timeout(job.remaining):
                 return await asyncio.wrap_future(future)
@@ -177,6 +183,11 @@ class Admission:
 
     def _learn(self, seconds: float) -> None:
         self._typical_seconds += _RECENT * (seconds - self._typical_seconds)
+
+    def _release_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        # Work that outlives the server's grace ends after its loop.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._release)
 
     def _release(self) -> None:
         self._held -= 1

@@ -141,6 +141,9 @@ class Problem:
         return _GRPC.get(self.status, grpc.StatusCode.INTERNAL)
 
 
+_DETAIL_LETTERS = 1000
+"""A detail may repeat a name that the client chose, which may be as long as its request."""
+
 _GRPC = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
@@ -198,7 +201,7 @@ def describe(error: BaseException, request_id: str) -> Problem:
         status=status,
         code=code,
         message=message,
-        detail=str(error),
+        detail=str(error)[:_DETAIL_LETTERS],
         request_id=request_id,
         retry_after=retry_after,
     )

@@ -35,16 +35,21 @@ class PredictorSettings:
     max_backoff_seconds: Seconds = 2.0
     keepalive_seconds: Seconds = 30.0
     status_poll_seconds: Seconds = 1.0
+    status_seconds: Seconds = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class UploadSettings:
     """What a request may bring: bounds hold whatever the request claims.
 
-    A zip is refused that expands more than `max_expansion` times and beyond `free_expansion_bytes`.
+    A zip is refused that expands more than `max_expansion` times and beyond `free_expansion_bytes`. Bodies go to disk,
+    but JSON and gRPC messages are held in memory, a few times over: hence `max_json_bytes` and `max_grpc_bytes`.
     """
 
     max_body_bytes: Bytes = 1_000_000_000
+    max_json_bytes: Bytes = 300_000_000
+    max_grpc_bytes: Bytes = 300_000_000
+    max_voxels: Annotated[int, Field(ge=1_000_000, le=2**32)] = 400_000_000
     max_expanded_bytes: Annotated[int, Field(ge=1_000_000, le=16_000_000_000)] = 2_000_000_000
     max_expansion: Annotated[float, Field(ge=2.0, le=1100.0)] = 100.0
     free_expansion_bytes: Annotated[int, Field(ge=0, le=2_000_000_000)] = 100_000_000

@@ -29,9 +29,9 @@ class Recorder:
         for stage, seconds in job.timings.items():
             self._metrics.stage_seconds.labels(stage).observe(seconds)
         for study in studies:
-            self._metrics.studies.labels(brand_label(study.volume.scanner.brand)).inc()
-            self._metrics.answers.labels(study.examination.answer.label).inc()
+            self._metrics.studies.labels(brand_label(study.scanner.brand)).inc()
+            self._metrics.answers.labels(study.answer.label).inc()
             self._metrics.residual.observe(study.statistics[_RESIDUAL])
-            self._drift.add(study.statistics, str(study.volume.scanner))
+            self._drift.add(study.statistics, str(study.scanner))
         for name, value in self._drift.distances().items():
             self._metrics.drift.labels(name).set(value)

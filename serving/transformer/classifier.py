@@ -17,6 +17,7 @@ from serving.transformer.channel import channel_options
 
 _LOG = logging.getLogger(__name__)
 _RETRIED = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.ABORTED}
+_ROUNDING = 1e-3
 _INPUT, _OUTPUT, _SIGNATURE = "residual", "probabilities", "serving_default"
 
 
@@ -91,9 +92,16 @@ class RemoteClassifier:
         if response.model_spec.version.value != self._version:
             raise NotReadyError("the predictor answered with another pair's version", retry_after=5)
         probabilities = _from_tensor(response.outputs[_OUTPUT])
-        if probabilities.shape != (count, len(LABELS)) or not np.isfinite(probabilities).all():
-            raise NotReadyError(f"the predictor answered shape {probabilities.shape}, or values that are not finite")
+        if probabilities.shape != (count, len(LABELS)) or not _are_probabilities(probabilities):
+            raise NotReadyError(
+                f"the predictor answered shape {probabilities.shape}, or values that are no probabilities"
+            )
         return probabilities
+
+
+def _are_probabilities(values: NDArray[np.float32]) -> bool:
+    # Not a number compares as false.
+    return bool((values >= 0).all() and np.allclose(values.sum(axis=1), 1.0, rtol=0, atol=_ROUNDING))
 
 
 def _to_tensor(array: NDArray[np.float32]) -> Any:

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -95,10 +96,11 @@ class Edge:
         if self._tokens is not None:
             self._tokens.require(headers.get("authorization"))
             return
-        # Without tokens, a web page elsewhere could reach this port under a name of its own (DNS rebinding).
-        host = headers.get("host", "").rsplit(":", 1)[0].strip("[]")
-        if not is_loopback(host):
+        # Without tokens, a web page elsewhere could reach this port, under a name of its own (DNS rebinding) or not.
+        if not is_loopback(_host(f"//{headers.get('host', '')}")):
             raise BadRequestError("without tokens, only requests to a loopback host are answered")
+        if "origin" in headers and not is_loopback(_host(headers["origin"])):
+            raise BadRequestError("without tokens, pages of other hosts are not answered")
 
     def _conclude(self, scope: Scope, status: int, seconds: float) -> None:
         protocol = protocol_of(scope["path"])
@@ -115,6 +117,13 @@ class Edge:
         _LOG.info("request", extra={"fields": fields})
 
 
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+
+
 class _Status:
     """Sends on, adds the request id to the headers, and keeps the status code."""
 
@@ -129,6 +138,7 @@ class _Status:
             headers["x-request-id"] = self._request_id
             headers["cache-control"] = "no-store"
             headers["x-content-type-options"] = "nosniff"
+            headers["referrer-policy"] = "no-referrer"
         await self._send(message)
 
 

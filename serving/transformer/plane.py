@@ -11,11 +11,12 @@ from typing import Any
 import anyio.to_thread
 from kserve.protocol.dataplane import DataPlane
 
+from covidctnet.report.explain import ReportKind
 from serving.admission import Admission, Job
 from serving.errors import BusyError, NotHereError, StoppedError
 from serving.settings import ServingSettings
 from serving.transformer.codecs import Decoded
-from serving.transformer.model import StudyRequest
+from serving.transformer.model import Answered, StudyRequest
 from serving.transformer.pair import PairMonitor
 
 Receive = Callable[[Path], Awaitable[Decoded]]
@@ -28,7 +29,7 @@ _LOOK_SECONDS = 0.2
 
 
 class StudyPlane:
-    """Takes a request from its first byte to its documents.
+    """Takes a request from its first byte to its answers.
 
     Args:
         dataplane: KServe's, with the model registered.
@@ -58,9 +59,10 @@ class StudyPlane:
         request_id: str,
         receive: Receive,
         *,
+        report: ReportKind | None = None,
         seconds: float | None = None,
         gone: Gone | None = None,
-    ) -> tuple[list[dict[str, Any]], Decoded]:
+    ) -> tuple[list[Answered], Decoded]:
         """Answer for the studies of one request; cancelling it stops the work.
 
         Args:
@@ -68,6 +70,7 @@ class StudyPlane:
             version: as the client pins it, if so.
             request_id: for answers and logs.
             receive: receives and decodes the request.
+            report: to draw beside each answer.
             seconds: the client's own deadline, where it is shorter.
             gone: where the protocol does not cancel the call by itself.
 
@@ -86,11 +89,11 @@ class StudyPlane:
                 async with self._upload():
                     decoded = await receive(folder)
             try:
-                answer = self.dataplane.infer(model, StudyRequest(studies=decoded.studies, job=job))
-                documents, _ = await (answer if gone is None else while_connected(answer, gone))
+                answer = self.dataplane.infer(model, StudyRequest(studies=decoded.studies, job=job, report=report))
+                answered, _ = await (answer if gone is None else while_connected(answer, gone))
             finally:
                 job.stop()
-        return documents, decoded
+        return answered, decoded
 
     @asynccontextmanager
     async def _folder(self) -> AsyncIterator[Path]:

@@ -42,6 +42,8 @@ from serving.transformer.studies import StudyService
 
 _LOG = logging.getLogger(__name__)
 _ENVELOPE_BYTES = 1_000_000
+_SMALL_CALLS = 8
+"""Health and metadata beside the studies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,14 +141,17 @@ async def _run(
             service,
             host=addresses.host,
             port=addresses.grpc_port,
-            max_message_bytes=min(2**31 - 1, settings.upload.max_body_bytes + _ENVELOPE_BYTES),
-            max_calls=settings.upload.max_uploads,
+            max_message_bytes=min(2**31 - 1, settings.upload.max_grpc_bytes + _ENVELOPE_BYTES),
+            max_calls=settings.admission.workers + settings.admission.queue + _SMALL_CALLS,
         )
         parts.plane.pair.start()
+        stopping: list[asyncio.Task[None]] = []
 
         def stop() -> None:
             _LOG.info("stopping; requests in flight finish, new ones are refused")
             parts.plane.admission.close()
+            # Both protocols at once, so that both have the whole grace.
+            stopping.append(asyncio.create_task(grpc_server.stop(grace)))
             server.should_exit = True
 
         # Here, since the HTTP server has put up handlers of its own just before.
@@ -154,7 +159,7 @@ async def _run(
             asyncio.get_running_loop().add_signal_handler(number, stop)
         announce("transformer", http=http_port, grpc=grpc_port)
         yield
-        await grpc_server.stop(grace)
+        await asyncio.gather(*stopping, grpc_server.stop(None if stopping else grace))
         await parts.plane.pair.stop()
         parts.classifier.close()
         parts.plane.admission.shut_down()

@@ -13,28 +13,33 @@ from numpy.typing import NDArray
 
 from covidctnet.bundle import Bundle
 from covidctnet.distribution import study_statistics
-from covidctnet.predictor import Examination, Predictor
+from covidctnet.predictor import Answer, Predictor
 from covidctnet.reading import read_volume
+from covidctnet.report.explain import ReportKind
+from covidctnet.report.explained import ExplainedStudy
 from covidctnet.residual import Denoiser
-from covidctnet.volume import Volume
+from covidctnet.volume import Scanner
 from serving.admission import Job
 from serving.settings import UploadSettings
 from serving.transformer.classifier import RemoteClassifier
+from serving.transformer.reports import Report, draw
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResult:
-    """An examined study.
+    """What is kept of an examined study: its images would fill the memory while the others of a request are read.
 
     Attributes:
-        volume: as read.
-        examination: the answer and its images.
+        answer: what is said.
+        scanner: as read.
         statistics: what is compared with training, by name.
+        report: where one was asked for.
     """
 
-    volume: Volume
-    examination: Examination
+    answer: Answer
+    scanner: Scanner
     statistics: Mapping[str, float]
+    report: Report | None = None
 
 
 class StudyService:
@@ -56,14 +61,16 @@ class StudyService:
             reader,
             max_bytes=min(reader.max_bytes, limits.max_expanded_bytes),
             max_files=min(reader.max_files, limits.max_files),
+            max_voxels=min(reader.max_voxels, limits.max_voxels),
         )
 
-    def examine(self, study: Path, job: Job) -> StudyResult:
+    def examine(self, study: Path, job: Job, report: ReportKind | None = None) -> StudyResult:
         """Answer for one study; blocks, and ends early where the job is stopped.
 
         Args:
             study: a zip, a DICOM file or a folder of them.
             job: deadline and timings.
+            report: to draw beside the answer.
 
         Raises:
             StudyError: the reader's reasons.
@@ -79,11 +86,22 @@ class StudyService:
         )
         began, before = time.monotonic(), sum(job.timings.values())
         examination = predictor.examine(volume)
-        statistics = study_statistics(examination.slices, examination.slices - examination.denoised)
+        statistics = study_statistics(examination.slices, examination.residual)
         elsewhere = sum(job.timings.values()) - before
         job.add("images", max(0.0, time.monotonic() - began - elsewhere))
         job.check()
-        return StudyResult(volume=volume, examination=examination, statistics=statistics)
+        result = StudyResult(answer=examination.answer, scanner=volume.scanner, statistics=statistics)
+        if report is None:
+            return result
+        with job.stage("report"):
+            explained = ExplainedStudy(
+                volume=volume,
+                examination=examination,
+                document=to_document(result, job, self.bundle.serving_version),
+                config=self.bundle.config,
+            )
+            drawn = draw(report, explained, study.parent)
+        return dataclasses.replace(result, report=drawn)
 
     def _classify(self, stacks: NDArray[np.float32], *, job: Job) -> NDArray[np.float32]:
         with job.stage("classify"):
@@ -115,7 +133,7 @@ def to_document(result: StudyResult, job: Job, version: int) -> dict[str, Any]:
         version: of the model that answered, as text since JSON readers may lose digits of large integers.
     """
     return {
-        **dataclasses.asdict(result.examination.answer),
+        **dataclasses.asdict(result.answer),
         "model_version": str(version),
         "request_id": job.request_id,
         "timings": {name: round(seconds, 4) for name, seconds in job.timings.items()}

@@ -122,9 +122,7 @@ def test_a_client_that_goes_away_stops_the_work(pair: tuple[Process, Process], s
     predictor, transformer = pair
     os.kill(predictor.popen.pid, signal.SIGSTOP)
     body = studies[0].data
-    head = (
-        f"POST /v1/studies HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/zip\r\ncontent-length: {len(body)}"
-    )
+    head = f"POST /v1/studies HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {len(body)}\r\n"
     with socket.create_connection(("127.0.0.1", transformer.ports["http"])) as client:
         client.sendall(head.encode() + b"content-type: application/zip\r\n\r\n" + body)
         time.sleep(1)
