@@ -194,6 +194,8 @@ def write_bundle(
         {
             "format": FORMAT,
             "pair_id": pair_id,
+            # As text: readers of JSON may lose digits of a large integer. A server that is no Python finds it here.
+            "serving_version": str(serving_version(pair_id)),
             "labels": LABELS,
             "data_version": data_version,
             "code_version": code_version,
@@ -236,6 +238,9 @@ def _verify(folder: Path, manifest: Mapping[str, Any]) -> None:
     digest = hashlib.sha256(json.dumps(expected, sort_keys=True).encode()).hexdigest()[:16]
     if digest != manifest["pair_id"]:
         raise BundleError(f"the manifest's pair_id is {manifest['pair_id']}, but its content hashes to {digest}")
+    version = str(serving_version(digest))
+    if manifest.get("serving_version", version) != version:
+        raise BundleError(f"the manifest's serving_version is {manifest['serving_version']}, not {version}")
 
 
 def _hash_files(folder: Path) -> dict[str, str]:

@@ -81,6 +81,19 @@ def test_a_manifest_with_another_pair_id_is_refused(tmp_path: Path) -> None:
         load_bundle(bundle.folder)
 
 
+def test_the_manifest_says_under_which_version_the_classifier_is_served(tmp_path: Path) -> None:
+    bundle = bundle_in(tmp_path)
+    path = bundle.folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    assert manifest["serving_version"] == str(bundle.serving_version)
+    path.write_text(json.dumps({**manifest, "serving_version": "1"}))
+    with pytest.raises(BundleError, match="serving_version is 1, not"):
+        load_bundle(bundle.folder)
+    del manifest["serving_version"]
+    path.write_text(json.dumps(manifest))
+    assert load_bundle(bundle.folder) == bundle
+
+
 @pytest.mark.parametrize(("key", "value", "message"), [("format", 99, "format 99"), ("labels", ["a"], "labels are")])
 def test_a_bundle_for_something_else_is_refused(tmp_path: Path, key: str, value: object, message: str) -> None:
     bundle = bundle_in(tmp_path)
