@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.serving_load import difference, parse_common, publish, require_studies
 from benchmarks.timing import Times, take_turns
-from covidctnet.bundle import load_bundle
+from covidctnet.bundle import Bundle, load_bundle
 from covidctnet.machine import describe_machine
 from serving.admission import Job
 from serving.settings import PredictorSettings
@@ -46,49 +46,53 @@ def started(module: str, *flags: str) -> Iterator[dict[str, int]]:
         child.stop(10.0)
 
 
-def measure(bundle: Path, study: Path, rounds: int) -> dict[str, Any]:
+@contextmanager
+def served(bundle: Bundle) -> Iterator[dict[str, str]]:
+    """Predictor, a transformer that asks it, and the same classifier behind JSON; their addresses."""
+    with tempfile.TemporaryDirectory(prefix="covidctnet-benchmark-") as folder, contextlib.ExitStack() as running:
+        models = lay_out(bundle, Path(folder) / "models")
+        grpc = running.enter_context(started("serving.predictor", f"--model_base_path={models}", "--port=0"))["grpc"]
+        flags = [f"--predictor_host=127.0.0.1:{grpc}", "--http_port=0", "--grpc_port=0", "--no-auth"]
+        http = running.enter_context(started("serving.transformer", f"--bundle={bundle.folder}", *flags))["http"]
+        text = running.enter_context(started("benchmarks.json_predictor", str(bundle.folder)))["http"]
+        yield {
+            "predictor": f"127.0.0.1:{grpc}",
+            "transformer": f"http://127.0.0.1:{http}/v1/studies",
+            "JSON": f"http://127.0.0.1:{text}/",
+        }
+
+
+def measure(folder: Path, study: Path, rounds: int) -> dict[str, Any]:
     """All figures of a run."""
     from covidctnet.networks.saving import load_classifier
     from covidctnet.predictor import Predictor
     from covidctnet.reading import read_volume
 
-    opened, data = load_bundle(bundle), study.read_bytes()
-    classify = load_classifier(opened.classifier_path)
-    predictor = Predictor.load(bundle, classify=classify)
-    reader = opened.config.reader
+    bundle, data = load_bundle(folder), study.read_bytes()
+    classify, reader = load_classifier(bundle.classifier_path), bundle.config.reader
+    predictor = Predictor.load(folder, classify=classify)
     stack = predictor.examine(read_volume(study, reader)).stack[None, ..., None]
-
-    with tempfile.TemporaryDirectory(prefix="covidctnet-benchmark-") as name, contextlib.ExitStack() as stack_of:
-        models = lay_out(opened, Path(name) / "models")
-        grpc_port = stack_of.enter_context(started("serving.predictor", f"--model_base_path={models}", "--port=0"))[
-            "grpc"
-        ]
-        address = f"127.0.0.1:{grpc_port}"
-        flags = [f"--bundle={bundle}", f"--predictor_host={address}", "--http_port=0", "--grpc_port=0", "--no-auth"]
-        http_port = stack_of.enter_context(started("serving.transformer", *flags))["http"]
-        json_port = stack_of.enter_context(started("benchmarks.json_predictor", str(bundle)))["http"]
-        client = stack_of.enter_context(httpx.Client(timeout=600))
-        remote = RemoteClassifier(address, _MODEL, opened.serving_version, PredictorSettings())
-        stack_of.callback(remote.close)
+    with served(bundle) as addresses, httpx.Client(timeout=600) as client, contextlib.ExitStack() as running:
+        remote = RemoteClassifier(addresses["predictor"], _MODEL, bundle.serving_version, PredictorSettings())
+        running.callback(remote.close)
         studies = {
             "in process": lambda: json.loads(predictor.predict(read_volume(study, reader)).to_json()),
-            "served": lambda: _post(client, f"http://127.0.0.1:{http_port}/v1/studies", data),
+            "served": lambda: _post(client, addresses["transformer"], data),
         }
         calls: dict[str, Callable[[], Stack]] = {
             "in process": lambda: classify(stack),
             "gRPC": lambda: remote.classify(stack, Job("benchmark", 60.0)),
-            "JSON": lambda: _ask_json(client, f"http://127.0.0.1:{json_port}/", stack),
+            "JSON": lambda: _ask_json(client, addresses["JSON"], stack),
         }
         _require_same(studies, calls)
         whole, parts = take_turns(studies, rounds), take_turns(calls, 3 * rounds)
-        body = len(json.dumps({"instances": stack.tolist()}))
     facts = describe_machine()
     return {
         "studies": asdict(whole),
         "calls": asdict(parts),
         "summary": summarise(whole, parts),
-        "bytes": {"gRPC": stack.nbytes, "JSON": body},
-        "profile": opened.config.name,
+        "bytes": {"gRPC": stack.nbytes, "JSON": len(json.dumps({"instances": stack.tolist()}))},
+        "profile": bundle.config.name,
         "study": study.name,
         "rounds": rounds,
         "machine": {key: facts[key] for key in ("code_version", "cores", "gpus", "packages", "python")},
