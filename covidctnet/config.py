@@ -173,6 +173,18 @@ class AnswerConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class DriftConfig:
+    """What a bundle keeps of its training studies to compare later ones with (`stability`).
+
+    `hu_quantiles`: shares of a study's voxels; `max_bins` hold at least `studies_per_bin` training studies each.
+    """
+
+    hu_quantiles: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.05, 0.25, 0.5, 0.75, 0.95)
+    max_bins: Annotated[int, Field(ge=2, le=100)] = 10
+    studies_per_bin: Annotated[int, Field(ge=1, le=10_000)] = 5
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class SplitConfig:
     """Shares of patients. `denoiser` is a share of the Controls, who are in no other split."""
 
@@ -221,6 +233,7 @@ class Config:
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     burden: BurdenConfig = field(default_factory=BurdenConfig)
     answer: AnswerConfig = field(default_factory=AnswerConfig)
+    drift: DriftConfig = field(default_factory=DriftConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def to_json(self) -> str:

@@ -85,9 +85,24 @@ class FetchSettings:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class TelemetrySettings:
-    """`drift_window` is the number of latest studies that are compared with training."""
+    """When the latest `drift_window` studies have drifted away from training.
+
+    Nothing is told below `drift_minimum` studies. The population stability index counts as moderate or major drift
+    from the limits of N. Siddiqi (Credit Risk Scorecards, 2006) on, and only above what chance explains with a
+    probability of `drift_confidence`.
+    """
 
     drift_window: Annotated[int, Field(ge=10, le=100_000)] = 200
+    drift_minimum: Annotated[int, Field(ge=10, le=100_000)] = 30
+    drift_moderate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.1
+    drift_major: Annotated[float, Field(gt=0.0, le=10.0)] = 0.25
+    drift_confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.999
+
+    def __post_init__(self) -> None:
+        if self.drift_minimum > self.drift_window:
+            raise ValueError(f"drift_minimum ({self.drift_minimum}) must be <= drift_window ({self.drift_window})")
+        if self.drift_moderate >= self.drift_major:
+            raise ValueError(f"drift_moderate ({self.drift_moderate}) must be < drift_major ({self.drift_major})")
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

@@ -107,7 +107,7 @@ def _assemble(
     classifier = RemoteClassifier(addresses.predictor, addresses.model, version, settings.predictor)
     pair = PairMonitor(addresses.predictor, addresses.model, bundle, settings.predictor)
     admission = Admission(settings.admission)
-    metrics, drift = Metrics(REGISTRY), DriftWindow(bundle.reference, settings.telemetry.drift_window)
+    metrics, drift = Metrics(REGISTRY), DriftWindow(bundle.reference, settings.telemetry)
     model = CovidCTNetModel(
         addresses.model,
         service=StudyService(bundle, denoiser=denoiser, classifier=classifier, limits=settings.upload),

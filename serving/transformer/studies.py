@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covidctnet.bundle import Bundle
-from covidctnet.distribution import study_statistics
+from covidctnet.distribution import input_statistics
 from covidctnet.predictor import Answer, Predictor
 from covidctnet.reading import read_volume
 from covidctnet.report.explain import ReportKind
@@ -86,7 +86,7 @@ class StudyService:
         )
         began, before = time.monotonic(), sum(job.timings.values())
         examination = predictor.examine(volume)
-        statistics = study_statistics(examination.slices, examination.residual)
+        statistics = input_statistics(volume.spacing_mm, examination.slices, examination.residual, self.bundle.config)
         elsewhere = sum(job.timings.values()) - before
         job.add("images", max(0.0, time.monotonic() - began - elsewhere))
         job.check()

@@ -1,14 +1,11 @@
-"""What the server tells of itself: metrics, logs without identity, drift, and a true description of its routes."""
+"""What the server tells of itself: metrics, logs without identity, and a true description of its routes."""
 
 import re
 import uuid
 from typing import Any
 
 import httpx
-import pytest
 
-from covidctnet.bundle import Reference
-from serving.telemetry.drift import SCANNERS, DriftWindow
 from serving.telemetry.metrics import brand_label
 from tests.helpers.series import make_files, zip_of
 from tests.helpers.serving import ZIP, Process, post
@@ -68,25 +65,6 @@ def test_logs_are_json_with_the_request_id_and_never_an_identity(server: Process
 def test_unknown_brands_share_one_label() -> None:
     assert brand_label("Siemens") == "Siemens"
     assert brand_label(NAME) == "other"
-
-
-def test_drift_tells_the_share_of_recent_studies_unlike_training() -> None:
-    reference = Reference(scanners=("Siemens A",), ranges={"mean intensity": (0.2, 0.4)})
-    window = DriftWindow(reference, 4)
-    assert window.distances() == {}
-    for value, scanner in ((0.9, "GE B"), (0.3, "Siemens A"), (0.5, "Siemens A"), (0.1, "GE B"), (0.3, "GE B")):
-        window.add({"mean intensity": value}, scanner)
-    assert window.distances() == {"mean intensity": 0.5, SCANNERS: 0.5}
-    assert window.to_document()["studies"] == 4
-
-
-def test_the_drift_endpoint_and_metric_agree(server: Process, studies: list[Known]) -> None:
-    assert post(server, studies[0].data).status_code == 200
-    document = httpx.get(f"{server.http}/v1/drift").json()
-    assert document["studies"] >= 1
-    assert document["share_outside_of_training"][SCANNERS] == pytest.approx(1.0)
-    for name, share in document["share_outside_of_training"].items():
-        assert metric(server, f'covidctnet_drift{{statistic="{name}"}}') == pytest.approx(share)
 
 
 def test_openapi_describes_what_the_routes_do(server: Process, studies: list[Known]) -> None:
