@@ -17,6 +17,7 @@ from serving.settings import ServingSettings
 from serving.transformer.codecs import Decoded
 from serving.transformer.model import StudyRequest
 from serving.transformer.pair import PairMonitor
+from serving.transformer.progress import ProgressBook
 
 Receive = Callable[[Path], Awaitable[Decoded]]
 """Receives and decodes a request into a folder."""
@@ -48,6 +49,7 @@ class StudyPlane:
         spool: Path,
     ) -> None:
         self.dataplane, self.admission, self.pair, self.settings = dataplane, admission, pair, settings
+        self.progress = ProgressBook()
         self._spool = spool
         self._uploads = 0
 
@@ -81,6 +83,12 @@ class StudyPlane:
             raise NotHereError(f"version {version} is not served here, but {self.pair.version}")
         await self.pair.require_ready()
         self.admission.require_place()
+        with self.progress.following(job):
+            return await self._work(model, job, receive, gone)
+
+    async def _work(
+        self, model: str, job: Job, receive: Receive, gone: Gone | None
+    ) -> tuple[list[dict[str, Any]], Decoded]:
         async with self._folder() as folder:
             with job.stage("upload"):
                 async with self._upload():
