@@ -5,7 +5,7 @@ import { announce, byId, el, facts, showOnly } from './dom.js'
 import { findingsOf } from './findings.js'
 import { NoDrawingError, Scan } from './scan.js'
 import { Refusal, needsToken, requireReady, send, useToken } from './server.js'
-import { HEALTH_MS } from './settings.js'
+import { HEALTH_MS, RELEASE_MS } from './settings.js'
 import { Stages } from './stages.js'
 import { NothingChosenError, filesOfDrop, studyOf } from './study.js'
 import { unpack } from './unpack.js'
@@ -112,7 +112,8 @@ function keepButtons(answer) {
 function save(content, type, name) {
   const address = URL.createObjectURL(new Blob([content], { type }))
   el('a', { href: address, download: name }).click()
-  URL.revokeObjectURL(address)
+  // Some browsers read it only after this turn.
+  setTimeout(() => URL.revokeObjectURL(address), RELEASE_MS)
 }
 
 function refuse(error) {

@@ -141,24 +141,20 @@ export class Scan {
     const niivue = this.#niivue
     for (const layer of this.#layers.splice(0).reverse()) niivue.removeVolume(layer)
     niivue.setSliceType(SLICE_TYPES[this.plane.id])
-    const [low, high] = this.range
-    const layers = [
-      await this.#layer(this.#ct, 'ct', 'gray', 0, 1),
-      await this.#layer(this.#residual, 'residual', 'residual', low, high)
-    ]
+    const layers = [await this.#layer(this.#ct, 'ct', 'gray'), await this.#layer(this.#residual, 'residual', 'residual')]
     for (const layer of layers) niivue.addVolume(layer)
     this.#layers = layers
     this.setZoom(this.zoom)
     this.#draw()
   }
 
-  async #layer(volume, name, colours, low, high) {
+  async #layer(volume, name, colours) {
     const { axis } = this.plane
     const dims = volume.dims.map((size, one) => (one === axis ? 1 : size))
     const empty = new Float32Array(dims[0] * dims[1] * dims[2])
     const affine = sliceAffine(volume, axis, this.index).flat()
     const file = NVImage.createNiftiArray(dims, volume.spacing, affine, FLOAT32, empty)
-    const layer = await NVImage.new(file.buffer, `${name}.nii`, colours, 1, null, low, high)
+    const layer = await NVImage.new(file.buffer, `${name}.nii`, colours)
     layer.colorbarVisible = false
     return layer
   }
@@ -170,6 +166,9 @@ export class Scan {
     cut(this.#residual, this.plane.axis, this.index, residual.img)
     ct.cal_min = this.window.centre - this.window.width / 2
     ct.cal_max = this.window.centre + this.window.width / 2
+    const [low, high] = this.range
+    residual.cal_min = low
+    residual.cal_max = high
     residual.opacity = this.overlaid ? this.opacity : 0
     this.#niivue.updateGLVolume()
   }

@@ -2,6 +2,7 @@
 
 export const POLL_MS = 400
 export const HEALTH_MS = 20_000
+export const RELEASE_MS = 60_000
 
 /** Window presets: centre and width in Hounsfield units, as radiology uses them for the chest. */
 export const WINDOWS = [
