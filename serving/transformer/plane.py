@@ -83,13 +83,7 @@ class StudyPlane:
             raise NotHereError(f"version {version} is not served here, but {self.pair.version}")
         await self.pair.require_ready()
         self.admission.require_place()
-        with self.progress.following(job):
-            return await self._work(model, job, receive, gone)
-
-    async def _work(
-        self, model: str, job: Job, receive: Receive, gone: Gone | None
-    ) -> tuple[list[dict[str, Any]], Decoded]:
-        async with self._folder() as folder:
+        async with self._folder() as folder, self.progress.following(job):
             with job.stage("upload"):
                 async with self._upload():
                     decoded = await receive(folder)

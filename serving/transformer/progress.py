@@ -1,8 +1,8 @@
 """How far a request is, for whoever sent it and knows its id."""
 
 import itertools
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import APIRouter
@@ -18,8 +18,8 @@ class ProgressBook:
     def __init__(self) -> None:
         self._jobs: dict[str, Job] = {}
 
-    @contextmanager
-    def following(self, job: Job) -> Iterator[None]:
+    @asynccontextmanager
+    async def following(self, job: Job) -> AsyncIterator[None]:
         """Tell of a job while it lasts."""
         self._jobs[job.request_id] = job
         try:

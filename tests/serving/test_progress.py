@@ -1,5 +1,6 @@
 """How far a study is, asked while it is worked on."""
 
+import asyncio
 import threading
 import uuid
 
@@ -41,26 +42,29 @@ def test_stages_come_in_their_order_and_end_with_the_request(server: Process, st
 
 
 def test_a_waiting_job_knows_how_many_wait_before_it() -> None:
-    book, jobs = ProgressBook(), [Job(str(number), 60.0) for number in range(3)]
-    with book.following(jobs[0]), book.following(jobs[1]), book.following(jobs[2]):
-        jobs[0].enter("denoise", 0.5)
-        jobs[1].enter("queue")
-        jobs[2].enter("queue")
-        assert book.to_document("0") == {"stage": "denoise", "share": 0.5}
-        assert book.to_document("1") == {"stage": "queue", "share": None, "ahead": 0}
-        assert book.to_document("2") == {"stage": "queue", "share": None, "ahead": 1}
-    with pytest.raises(NotHereError, match="no request of this id"):
-        book.to_document("2")
+    async def follow() -> None:
+        book, jobs = ProgressBook(), [Job(str(number), 60.0) for number in range(3)]
+        async with book.following(jobs[0]), book.following(jobs[1]), book.following(jobs[2]):
+            jobs[0].enter("denoise", 0.5)
+            jobs[1].enter("queue")
+            jobs[2].enter("queue")
+            assert book.to_document("0") == {"stage": "denoise", "share": 0.5}
+            assert book.to_document("1") == {"stage": "queue", "share": None, "ahead": 0}
+            assert book.to_document("2") == {"stage": "queue", "share": None, "ahead": 1}
+        with pytest.raises(NotHereError, match="no request of this id"):
+            book.to_document("2")
+
+    asyncio.run(follow())
 
 
 def test_the_latest_of_two_requests_under_one_id_is_followed() -> None:
-    book, first, second = ProgressBook(), Job("same", 60.0), Job("same", 60.0)
-    with book.following(second):
-        with book.following(first):
-            pass
-        with pytest.raises(NotHereError):
-            book.to_document("same")
-    with book.following(first):
-        first.enter("read")
-        with book.following(second):
-            assert book.to_document("same")["stage"] == "upload"
+    async def follow() -> None:
+        book, first, second = ProgressBook(), Job("same", 60.0), Job("same", 60.0)
+        async with book.following(first):
+            first.enter("read")
+            async with book.following(second):
+                assert book.to_document("same")["stage"] == "upload"
+            with pytest.raises(NotHereError):
+                book.to_document("same")
+
+    asyncio.run(follow())
