@@ -70,7 +70,8 @@ class Reader:
 
     def values(self) -> dict[str, float]:
         """The probabilities as the page holds them, by label."""
-        found = self.page.locator("#findings data").evaluate_all("all => all.map(one => [one.dataset.label, one.value])")
+        held = "all => all.map(one => [one.dataset.label, one.value])"
+        found = self.page.locator("#findings data").evaluate_all(held)
         return {label: float(value) for label, value in found}
 
     def canvas(self) -> NDArray[np.uint8]:
