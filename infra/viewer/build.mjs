@@ -7,6 +7,8 @@ import { build } from 'esbuild'
 const here = import.meta.dirname
 const folder = process.argv[2]
 const outfile = join(folder, 'viewer.js')
+// niivue's package names its licence and leaves out the text.
+const OWN_TEXTS = { '@niivue/niivue': [join(here, 'licences', 'niivue.txt')] }
 
 function sha256(path) {
   return createHash('sha256').update(readFileSync(path)).digest('hex')
@@ -16,7 +18,10 @@ function licenceOf(name) {
   const place = join(here, 'node_modules', name)
   const { version, license } = JSON.parse(readFileSync(join(place, 'package.json')))
   const files = readdirSync(place).filter((file) => /^(licen[cs]e|copying|notice)/i.test(file))
-  const texts = files.map((file) => readFileSync(join(place, file), 'utf8').replaceAll('\r\n', '\n').trim())
+  const texts = [...files.map((file) => join(place, file)), ...(OWN_TEXTS[name] ?? [])].map((path) =>
+    readFileSync(path, 'utf8').replaceAll('\r\n', '\n').trim()
+  )
+  if (texts.length === 0) throw new Error(`${name} brings no text of its licence: put it into licences/`)
   const rule = '-'.repeat(80)
   return [rule, `${name} ${version} (${license})`, rule, ...texts].join('\n\n')
 }

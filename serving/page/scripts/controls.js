@@ -3,7 +3,7 @@
 import { announce, byId, el, svg } from './dom.js'
 import { markedBySlice, mostMarked } from './grid.js'
 import { OPACITY_STEP, PAGE_SLICES, PLANES, WINDOWS, ZOOM } from './settings.js'
-import { percent } from './words.js'
+import { percent, signed } from './words.js'
 
 const SPEAK_MS = 350
 
@@ -143,7 +143,7 @@ export class Controls {
     if (event.buttons === 1) this.#scan.drag([at[0] - event.movementX, at[1] - event.movementY], at)
     const value = this.#scan.valueUnder(...at)
     byId('corner-value').textContent = value
-      ? `${Math.round(value.hounsfield)} HU, residual ${value.residual.toFixed(2)}`
+      ? `${signed(Math.round(value.hounsfield))} HU, residual ${signed(value.residual.toFixed(2))}`
       : ''
   }
 
@@ -159,7 +159,7 @@ export class Controls {
   #corners() {
     const { plane, window } = this.#scan
     byId('corner-plane').textContent = plane.name
-    byId('corner-window').textContent = `${window.name}: ${window.centre} / ${window.width} HU`
+    byId('corner-window').textContent = `${window.name}: ${signed(window.centre)} / ${window.width} HU`
   }
 
   /** One bar for each slice of the plane, as long as much is marked on it. */

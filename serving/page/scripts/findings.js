@@ -33,7 +33,8 @@ function verdict(answer) {
     el('p', { class: 'kicker' }, 'The model’s answer'),
     el('h2', { id: 'verdict', tabindex: '-1' }, titleOf(answer)),
     el('p', {}, meaningOf(answer)),
-    readout && el('p', { class: 'readout' }, el('span', { class: 'sign', 'aria-hidden': true }, readout.sign), el('span', {}, readout.text)))
+    readout && el('p', { class: 'readout' }, el('span', { class: 'sign', 'aria-hidden': true }, readout.sign), el('span', {}, readout.text)),
+    readout?.note && el('p', { class: 'soft' }, readout.note))
 }
 
 function chances(answer) {
@@ -44,7 +45,7 @@ function chances(answer) {
     return el('li', { class: tone },
       el('p', { class: 'line' }, el('span', {}, label), el('data', { value, 'data-label': label }, percent(value))),
       el('div', { class: 'track', 'aria-hidden': true }, bar),
-      el('p', { class: 'soft' }, means[0].toUpperCase() + means.slice(1) + '.'))
+      el('p', { class: 'soft' }, `${capital(means)}.`))
   })
   return el('div', {},
     el('ul', { class: 'chances' }, ...rows),
@@ -60,11 +61,11 @@ function unused(answer) {
 
 function where(answer, goTo) {
   const { burden } = answer
-  const words = burden.words[0].toUpperCase() + burden.words.slice(1)
+  const words = capital(burden.words)
   if (burden.regions.length === 0) return [el('p', {}, `${words}.`)]
   const list = burden.foci.map((focus, number) =>
     el('li', {}, el('button', { type: 'button', class: 'focus', 'data-number': number, onclick: () => goTo(focus) },
-      el('span', {}, `${focus.side} ${focus.third} third, ${millilitres(focus.volume_ml)}`),
+      el('span', {}, capital(`${focus.side} ${focus.third} third, ${millilitres(focus.volume_ml)}`)),
       el('span', { class: 'at' }, `slice ${focus.centre_voxel[0] + 1}`))))
   return [
     el('p', {}, `${words}.`),
@@ -96,7 +97,7 @@ function thirds(regions) {
 
 function warnings(list) {
   return section('Warnings', el('ul', { class: 'warnings' },
-    ...list.map((text) => el('li', {}, warningSign(), el('span', {}, text[0].toUpperCase() + text.slice(1))))))
+    ...list.map((text) => el('li', {}, warningSign(), el('span', {}, capital(text))))))
 }
 
 function study(answer) {
@@ -122,5 +123,7 @@ function model(answer) {
     el('p', { class: 'soft' }, answer.disclaimer)
   ]
 }
+
+const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1)
 
 const millilitres = (value) => (value < 10 ? `${value.toFixed(1)} ml` : `${value.toFixed(0)} ml`)

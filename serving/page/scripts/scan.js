@@ -41,6 +41,7 @@ export class Scan {
       fontColor: [0.84, 0.87, 0.91, 1],
       fontMinPx: 15,
       isRadiologicalConvention: true,
+      showAllOrientationMarkers: true,
       sagittalNoseLeft: true,
       loadingText: '',
       logLevel: 'error'

@@ -5,7 +5,7 @@ export const NOT_JUDGED = 'cannot be judged'
 /** The three patterns that the model knows, in the order in which they are shown. */
 export const PATTERNS = [
   { label: 'Covid-19', tone: 'tone-covid', means: 'the pattern of Covid-19 pneumonia' },
-  { label: 'CAP', tone: 'tone-cap', means: 'community-acquired pneumonia: a lung infection other than Covid-19' },
+  { label: 'CAP', tone: 'tone-cap', means: 'community-acquired pneumonia: a lung infection of another kind' },
   { label: 'Control', tone: 'tone-control', means: 'no lung infection of the kinds that the model knows' }
 ]
 
@@ -17,10 +17,13 @@ const TITLES = {
 
 /** A probability as people read it; never 0 % or 100 %, which no model can know. */
 export function percent(value) {
-  if (value > 0.999) return '> 99.9 %'
-  if (value < 0.001) return '< 0.1 %'
-  return `${(100 * value).toFixed(1)} %`
+  if (value > 0.999) return '> 99.9\u00a0%'
+  if (value < 0.001) return '< 0.1\u00a0%'
+  return `${(100 * value).toFixed(1)}\u00a0%`
 }
+
+/** A number with the sign that is as wide as a plus. */
+export const signed = (value) => String(value).replace('-', '−')
 
 export const isJudged = (answer) => answer.label !== NOT_JUDGED
 
@@ -40,9 +43,11 @@ export function readoutOf(answer) {
   if (answer.covid_positive === null) return null
   const chance = percent(answer.probabilities['Covid-19'])
   const limit = percent(answer.covid_threshold)
+  const differs = answer.covid_positive !== (answer.label === 'Covid-19')
+  const note = differs ? 'This read-out looks at Covid-19 alone, and can differ from the most probable pattern.' : null
   return answer.covid_positive
-    ? { sign: '▲', text: `Flagged for Covid-19: ${chance} reaches the threshold of ${limit}.` }
-    : { sign: '○', text: `Not flagged for Covid-19: ${chance} is below the threshold of ${limit}.` }
+    ? { sign: '▲', text: `Flagged for Covid-19: ${chance} reaches the threshold of ${limit}.`, note }
+    : { sign: '○', text: `Not flagged for Covid-19: ${chance} is below the threshold of ${limit}.`, note }
 }
 
 /** How far the study lies from what training saw. */
