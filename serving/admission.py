@@ -31,6 +31,7 @@ class Job:
     def __init__(self, request_id: str, seconds: float) -> None:
         self.request_id = request_id
         self.timings: dict[str, float] = {}
+        self._progress: tuple[str, float | None] = ("upload", None)
         self._started = time.monotonic()
         self._deadline = self._started + seconds
         self._stopped = threading.Event()
@@ -45,6 +46,15 @@ class Job:
     def elapsed(self) -> float:
         """Seconds since the request came."""
         return time.monotonic() - self._started
+
+    @property
+    def progress(self) -> tuple[str, float | None]:
+        """The stage that is being worked on, and which share of it is done where that is known."""
+        return self._progress
+
+    def enter(self, stage: str, share: float | None = None) -> None:
+        """Say what is being worked on, for whoever waits."""
+        self._progress = (stage, share)
 
     def stop(self) -> None:
         """Ask the work to end at its next check."""
@@ -75,6 +85,7 @@ class Job:
     def stage(self, name: str) -> Iterator[None]:
         """Check, then time and trace what happens inside."""
         self.check()
+        self.enter(name)
         began = time.monotonic()
         try:
             with span(name):
@@ -168,6 +179,7 @@ class Admission:
             self._learn(time.monotonic() - began)
             return result
 
+        job.enter("queue")
         self._held += 1
         future: Future[T] = self._pool.submit(begin)
         future.add_done_callback(lambda _: self._release_on(loop))

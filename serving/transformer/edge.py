@@ -18,6 +18,7 @@ from serving.telemetry.logs import request_id
 from serving.telemetry.metrics import Metrics
 from serving.telemetry.tracing import span
 from serving.tokens import TokenFile, is_loopback
+from serving.transformer.page import PATHS as PAGE_PATHS
 
 _LOG = logging.getLogger(__name__)
 _OPEN = frozenset({"/v2/health/live", "/v2/health/ready"})
@@ -85,16 +86,17 @@ class Edge:
         request = Request(scope)
         try:
             if scope["path"] not in _OPEN:
-                self._require_access(headers)
+                self._require_access(scope["path"], headers)
             await self._app(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the last line of defence: every error gets the one shape
             if send.code == 0:
                 response = await handle_error(request, error)
                 await response(scope, receive, send)
 
-    def _require_access(self, headers: Headers) -> None:
+    def _require_access(self, path: str, headers: Headers) -> None:
         if self._tokens is not None:
-            self._tokens.require(headers.get("authorization"))
+            if path not in PAGE_PATHS:
+                self._tokens.require(headers.get("authorization"))
             return
         # Without tokens, a web page elsewhere could reach this port, under a name of its own (DNS rebinding) or not.
         if not is_loopback(_host(f"//{headers.get('host', '')}")):

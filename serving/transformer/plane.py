@@ -18,6 +18,7 @@ from serving.settings import ServingSettings
 from serving.transformer.codecs import Decoded
 from serving.transformer.model import Answered, StudyRequest
 from serving.transformer.pair import PairMonitor
+from serving.transformer.progress import ProgressBook
 
 Receive = Callable[[Path], Awaitable[Decoded]]
 """Receives and decodes a request into a folder."""
@@ -49,6 +50,7 @@ class StudyPlane:
         spool: Path,
     ) -> None:
         self.dataplane, self.admission, self.pair, self.settings = dataplane, admission, pair, settings
+        self.progress = ProgressBook()
         self._spool = spool
         self._uploads = 0
 
@@ -84,7 +86,7 @@ class StudyPlane:
             raise NotHereError(f"version {version} is not served here, but {self.pair.version}")
         await self.pair.require_ready()
         self.admission.require_place()
-        async with self._folder() as folder:
+        async with self._folder() as folder, self.progress.following(job):
             with job.stage("upload"):
                 async with self._upload():
                     decoded = await receive(folder)

@@ -35,8 +35,10 @@ from serving.transformer.edge import Edge, handle_error
 from serving.transformer.fetching import Fetcher
 from serving.transformer.grpc_server import InferenceService, start_grpc
 from serving.transformer.model import CovidCTNetModel
+from serving.transformer.page import page_routes
 from serving.transformer.pair import PairMonitor
 from serving.transformer.plane import StudyPlane
+from serving.transformer.progress import progress_routes
 from serving.transformer.routes import state_routes, study_routes
 from serving.transformer.studies import StudyService
 
@@ -198,6 +200,8 @@ def build_app(
     )
     app.include_router(study_routes(parts.plane, model, Fetcher(settings.fetch, settings.upload)))
     app.include_router(state_routes(parts.plane, parts.metrics, parts.drift))
+    app.include_router(progress_routes(parts.plane.progress))
+    app.include_router(page_routes())
     for kind in (Exception, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, handle_error)
     return app

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import itertools
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from covidctnet.bundle import Bundle
 from covidctnet.distribution import input_statistics
 from covidctnet.predictor import Answer, Predictor
+from covidctnet.preprocess import resampled_shape
 from covidctnet.reading import read_volume
 from covidctnet.report.explain import ReportKind
 from covidctnet.report.explained import ExplainedStudy
@@ -79,9 +82,13 @@ class StudyService:
         with job.stage("read"):
             volume = read_volume(study, self._reader)
         job.check()
+        job.enter("preprocess")
+        config = self.bundle.config
+        slices, *_ = resampled_shape(volume.hu.shape, volume.spacing_mm, config.preprocess.spacing_mm)
+        batches = math.ceil(slices / config.residual.batch_size)
         predictor = Predictor(
             self.bundle,
-            denoiser=_WatchedDenoiser(self._denoiser, job),
+            denoiser=_WatchedDenoiser(self._denoiser, job, batches),
             classify=functools.partial(self._classify, job=job),
         )
         began, before = time.monotonic(), sum(job.timings.values())
@@ -105,14 +112,17 @@ class StudyService:
 
     def _classify(self, stacks: NDArray[np.float32], *, job: Job) -> NDArray[np.float32]:
         with job.stage("classify"):
-            return self._classifier.classify(stacks, job)
+            probabilities = self._classifier.classify(stacks, job)
+        job.enter("measure")
+        return probabilities
 
 
 class _WatchedDenoiser:
-    """A denoiser that stops between batches when nobody waits for the answer any more."""
+    """A denoiser that tells how far it is, and stops between batches when nobody waits for the answer any more."""
 
-    def __init__(self, denoiser: Denoiser, job: Job) -> None:
-        self._denoiser, self._job = denoiser, job
+    def __init__(self, denoiser: Denoiser, job: Job, batches: int) -> None:
+        self._denoiser, self._job, self._batches = denoiser, job, batches
+        self._done = itertools.count(1)
         self.streams: int = getattr(denoiser, "streams", 1)
 
     def __call__(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -121,6 +131,7 @@ class _WatchedDenoiser:
         denoised = self._denoiser(batch)
         # Batches run side by side: the share of each is what the study waits for.
         self._job.add("denoise", (time.monotonic() - began) / self.streams)
+        self._job.enter("denoise", min(1.0, next(self._done) / self._batches))
         return denoised
 
 
