@@ -11,11 +11,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from covidctnet.errors import ConfigError
+from covidctnet.yaml_values import check_values, parse_mapping
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -252,11 +252,7 @@ def parse_config(values: dict[str, Any]) -> Config:
     Raises:
         ConfigError: names every field that is unknown, missing or out of range, with its value.
     """
-    try:
-        return TypeAdapter(Config).validate_python(values)
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}, not {item['input']!r}" for item in error.errors()]
-        raise ConfigError("configuration refused: " + "; ".join(lines)) from None
+    return check_values(Config, values, "configuration")
 
 
 def profile_names() -> list[str]:
@@ -284,12 +280,7 @@ def load_profile(name_or_path: str, *, seed: int | None = None, epochs: int | No
         raise ConfigError(
             f"there is no profile {name_or_path!r}; use one of {', '.join(profile_names())} or a YAML file's path"
         )
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"profile {name_or_path!r} is not YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"profile {name_or_path!r} must hold a mapping of stages, not {type(values).__name__}")
+    values = parse_mapping(text, f"profile {name_or_path!r}")
     if seed is not None:
         values["seed"] = seed
     if epochs is not None:

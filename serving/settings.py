@@ -2,13 +2,13 @@
 
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from covidctnet.errors import ConfigError
+from covidctnet.yaml_values import check_values, parse_mapping
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -122,14 +122,10 @@ def load_settings(path: Path | None) -> ServingSettings:
     Raises:
         ConfigError: the file cannot be read, or names every field that is unknown or out of range.
     """
-    values: Any = {}
-    if path is not None:
-        try:
-            values = yaml.safe_load(path.read_text("utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise ConfigError(f"the serving settings cannot be read: {type(error).__name__}") from None
+    if path is None:
+        return ServingSettings()
     try:
-        return TypeAdapter(ServingSettings).validate_python(values)
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}, not {item['input']!r}" for item in error.errors()]
-        raise ConfigError("serving settings refused: " + "; ".join(lines)) from None
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the serving settings cannot be read ({type(error).__name__})") from None
+    return check_values(ServingSettings, parse_mapping(text, "the file of serving settings"), "serving settings")

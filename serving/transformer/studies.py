@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from covidctnet.bundle import Bundle
 from covidctnet.distribution import input_statistics
-from covidctnet.predictor import Answer, Predictor
+from covidctnet.predictor import Answer, Examination, Predictor
 from covidctnet.preprocess import resampled_shape
 from covidctnet.reading import read_volume
 from covidctnet.report.explain import ReportKind
 from covidctnet.report.explained import ExplainedStudy
 from covidctnet.residual import Denoiser
-from covidctnet.volume import Scanner
+from covidctnet.volume import Scanner, Volume
 from serving.admission import Job
 from serving.settings import UploadSettings
 from serving.transformer.classifier import RemoteClassifier
@@ -81,34 +81,33 @@ class StudyService:
         """
         with job.stage("read"):
             volume = read_volume(study, self._reader)
+        examination = self._examine(volume, job)
+        config = self.bundle.config
+        statistics = input_statistics(volume.spacing_mm, examination.slices, examination.residual, config)
+        result = StudyResult(answer=examination.answer, scanner=volume.scanner, statistics=statistics)
+        job.check()
+        if report is None:
+            return result
+        with job.stage("report"):
+            document = to_document(result, job, self.bundle.serving_version)
+            study_and_images = ExplainedStudy(volume=volume, examination=examination, document=document, config=config)
+            return dataclasses.replace(result, report=draw(report, study_and_images, study.parent))
+
+    def _examine(self, volume: Volume, job: Job) -> Examination:
         job.check()
         job.enter("preprocess")
         config = self.bundle.config
         slices, *_ = resampled_shape(volume.hu.shape, volume.spacing_mm, config.preprocess.spacing_mm)
-        batches = math.ceil(slices / config.residual.batch_size)
         predictor = Predictor(
             self.bundle,
-            denoiser=_WatchedDenoiser(self._denoiser, job, batches),
+            denoiser=_WatchedDenoiser(self._denoiser, job, math.ceil(slices / config.residual.batch_size)),
             classify=functools.partial(self._classify, job=job),
         )
         began, before = time.monotonic(), sum(job.timings.values())
         examination = predictor.examine(volume)
-        statistics = input_statistics(volume.spacing_mm, examination.slices, examination.residual, self.bundle.config)
         elsewhere = sum(job.timings.values()) - before
         job.add("images", max(0.0, time.monotonic() - began - elsewhere))
-        job.check()
-        result = StudyResult(answer=examination.answer, scanner=volume.scanner, statistics=statistics)
-        if report is None:
-            return result
-        with job.stage("report"):
-            explained = ExplainedStudy(
-                volume=volume,
-                examination=examination,
-                document=to_document(result, job, self.bundle.serving_version),
-                config=self.bundle.config,
-            )
-            drawn = draw(report, explained, study.parent)
-        return dataclasses.replace(result, report=drawn)
+        return examination
 
     def _classify(self, stacks: NDArray[np.float32], *, job: Job) -> NDArray[np.float32]:
         with job.stage("classify"):
