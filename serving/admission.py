@@ -36,6 +36,7 @@ class Job:
         self._deadline = self._started + seconds
         self._stopped = threading.Event()
         self._lock = threading.Lock()
+        self._cancel: Callable[[], object] | None = None
 
     @property
     def remaining(self) -> float:
@@ -57,8 +58,25 @@ class Job:
         self._progress = (stage, share)
 
     def stop(self) -> None:
-        """Ask the work to end at its next check."""
+        """Ask the work to end at its next check, or where it waits for somebody else."""
         self._stopped.set()
+        with self._lock:
+            cancel = self._cancel
+        if cancel is not None:
+            cancel()
+
+    @contextmanager
+    def ended_by(self, cancel: Callable[[], object]) -> Iterator[None]:
+        """Have `cancel` called by a stop while the work waits inside, also by one that came just before."""
+        with self._lock:
+            self._cancel = cancel
+        try:
+            if self._stopped.is_set():
+                cancel()
+            yield
+        finally:
+            with self._lock:
+                self._cancel = None
 
     def wait(self, seconds: float) -> None:
         """Sleep, but not after a stop."""

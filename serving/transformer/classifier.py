@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from covidctnet.labels import LABELS
 from serving.admission import Job
-from serving.errors import LateError, NotReadyError
+from serving.errors import LateError, NotReadyError, StoppedError
 from serving.messages import predict_pb2, prediction_service_pb2_grpc, tensor_pb2, types_pb2
 from serving.settings import PredictorSettings
 from serving.transformer.channel import channel_options
@@ -62,8 +62,12 @@ class RemoteClassifier:
         request.output_filter.append(_OUTPUT)
         for attempt in range(1, self._settings.attempts + 1):
             job.check()
+            call = self._stub.Predict.future(request, timeout=min(self._settings.call_seconds, job.remaining))
             try:
-                response = self._stub.Predict(request, timeout=min(self._settings.call_seconds, job.remaining))
+                with job.ended_by(call.cancel):
+                    response = call.result()
+            except grpc.FutureCancelledError:
+                raise StoppedError("the work was stopped while the predictor was asked") from None
             except grpc.RpcError as error:
                 self._refuse_or_wait(error.code(), attempt, job)
             else:

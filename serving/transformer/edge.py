@@ -92,6 +92,8 @@ class Edge:
             if send.code == 0:
                 response = await handle_error(request, error)
                 await response(scope, receive, send)
+            else:
+                _LOG.error("an answer broke off", exc_info=error)
 
     def _require_access(self, path: str, headers: Headers) -> None:
         if self._tokens is not None:

@@ -94,6 +94,36 @@ def test_hostile_studies_are_refused_and_good_ones_answered_after(
     assert unexpected == []
 
 
+PLACES = st.floats(0.0, 1.0, exclude_max=True)
+
+
+@given(
+    edits=st.lists(st.tuples(PLACES, st.binary(min_size=1, max_size=8)), max_size=4),
+    moved=st.none() | st.tuples(PLACES, PLACES, st.integers(1, 4000)),
+    kept=st.just(1.0) | PLACES,
+)
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_any_damage_to_a_good_study_is_refused_or_changes_nothing_else(
+    server: Process,
+    studies: list[Known],
+    oracle: Oracle,
+    edits: list[tuple[float, bytes]],
+    moved: tuple[float, float, int] | None,
+    kept: float,
+) -> None:
+    body = bytearray(studies[1].data)
+    for share, data in edits:
+        place = int(share * len(body))
+        body[place : place + len(data)] = data
+    if moved is not None:
+        source, target = (int(share * len(body)) for share in moved[:2])
+        body[target : target + moved[2]] = body[source : source + moved[2]]
+    damaged = bytes(body[: int(kept * len(body))])
+    response = send(server, "damage", "application/zip", damaged)
+    if response.status_code == 200:
+        oracle.check(response, damaged)
+
+
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),

@@ -163,9 +163,9 @@ def test_a_client_that_goes_away_stops_the_work(pair: tuple[Process, Process], s
         client.sendall(head.encode() + b"content-type: application/zip\r\n\r\n" + body)
         time.sleep(1)
     wait_for(lambda: any(line.get("status") == 499 for line in transformer.logs()))
-    os.kill(predictor.popen.pid, signal.SIGCONT)
     working = re.compile(r'^covidctnet_queue\{state="working"\} 0\.0$', re.MULTILINE)
-    wait_for(lambda: working.search(httpx.get(f"{transformer.http}/metrics").text) is not None)
+    wait_for(lambda: working.search(httpx.get(f"{transformer.http}/metrics").text) is not None, 5)
+    os.kill(predictor.popen.pid, signal.SIGCONT)
     assert_same(post(transformer, studies[1].data).json(), studies[1].answer)
 
 

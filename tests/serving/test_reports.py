@@ -51,6 +51,7 @@ def test_a_report_holds_the_answer_of_the_predictor(server: Process, studies: li
     assert answer["request_id"] == response.headers["x-request-id"]
 
 
+@pytest.mark.slow
 def test_the_command_draws_what_is_served(server: Process, studies: list[Known], offline: Path) -> None:
     assert_same(json.loads((offline / "answer.json").read_text()), studies[1].answer)
     for kind in ("png", "html"):
