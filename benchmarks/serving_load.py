@@ -27,6 +27,8 @@ SERIES = ("covid-a.zip", "cap-a.zip", "control-a.zip")
 TOLERANCE = 1e-6
 """Largest difference of a number from that of the command line."""
 
+_PATIENCE_SECONDS = 600.0
+
 OF_SERVING = frozenset({"model_version", "request_id", "timings"})
 """What an answer of the server holds beyond that of the command line."""
 
@@ -101,6 +103,21 @@ def ask_offline(paths: Sequence[Path], bundle: Path) -> list[Study]:
     return studies
 
 
+def send(client: httpx.Client, url: str, study: Study, tally: Tally) -> float | None:
+    """Send a study once; None where it was answered, else the seconds after which it may be sent again."""
+    began = time.monotonic()
+    try:
+        response = client.post(f"{url}/v1/studies", content=study.data, headers={"content-type": "application/zip"})
+    except httpx.HTTPError as error:
+        tally.add_failure(error)
+        return 0.0
+    if response.status_code == 200:
+        tally.add_answer(study, response.json(), time.monotonic() - began)
+        return None
+    tally.add_refusal(response.status_code, response.text)
+    return float(response.headers.get("retry-after", "1"))
+
+
 def send_until(url: str, studies: Sequence[Study], first: int, deadline: float, tally: Tally) -> None:
     """One client: sends a study after the other and comes back when it is told to.
 
@@ -111,34 +128,30 @@ def send_until(url: str, studies: Sequence[Study], first: int, deadline: float, 
         deadline: of the monotonic clock, after which no study is sent.
         tally: receives what happened.
     """
-    with httpx.Client(timeout=600) as client:
+    with httpx.Client(timeout=_PATIENCE_SECONDS) as client:
         number = first
         while time.monotonic() < deadline:
-            study, began = studies[number % len(studies)], time.monotonic()
-            try:
-                response = client.post(
-                    f"{url}/v1/studies", content=study.data, headers={"content-type": "application/zip"}
-                )
-            except httpx.HTTPError as error:
-                tally.add_failure(error)
-                continue
-            if response.status_code == 200:
-                tally.add_answer(study, response.json(), time.monotonic() - began)
+            pause = send(client, url, studies[number % len(studies)], tally)
+            if pause is None:
                 number += 1
-                continue
-            tally.add_refusal(response.status_code, response.text)
-            pause = float(response.headers.get("retry-after", "1"))
-            time.sleep(max(0.0, min(pause, deadline - time.monotonic())))
+            else:
+                time.sleep(max(0.0, min(pause, deadline - time.monotonic())))
+
+
+def send_once(url: str, studies: Sequence[Study]) -> Tally:
+    """Every study once, one after the other."""
+    tally = Tally()
+    with httpx.Client(timeout=_PATIENCE_SECONDS) as client:
+        for study in studies:
+            send(client, url, study, tally)
+    return tally
 
 
 def load(server: Serve, studies: Sequence[Study], *, clients: int, seconds: float) -> dict[str, Any]:
     """Send studies by several clients at once; all figures."""
     tally, watch = Tally(), MemoryWatch(server.processes)
-    for study in studies:
-        # Not counted: the first study of each size lets the allocators take what they then keep.
-        send_until(server.url, [study], 0, time.monotonic() + 0.001, Tally())
-    counted = 'covidctnet_requests_total{protocol="plain",status="200"}'
-    before, began = server.metric(counted), time.monotonic()
+    send_once(server.url, studies)
+    before, began = count_answers(server), time.monotonic()
     with watch.watch():
         threads = [
             threading.Thread(target=send_until, args=(server.url, studies, number, began + seconds, tally))
@@ -149,22 +162,27 @@ def load(server: Serve, studies: Sequence[Study], *, clients: int, seconds: floa
         for thread in threads:
             thread.join()
     elapsed = time.monotonic() - began
-    last = Tally()
-    send_until(server.url, studies[:1], 0, time.monotonic() + 0.001, last)
-    answered = tally.statuses["200"]
+    counted = count_answers(server) - before
+    last = send_once(server.url, studies[:1])
     return {
         "clients": clients,
         "seconds": elapsed,
         "statuses": dict(tally.statuses),
-        "lost": tally.lost,
+        "lost": [*tally.lost, *last.lost],
         "wrong": [*tally.wrong, *last.wrong],
-        "answers_by_the_servers_count": server.metric(counted) - before - 1,
+        "answers_by_the_servers_count": counted,
         "answers_after_the_load": last.statuses["200"],
-        "studies_per_minute": 60 * answered / elapsed,
+        "studies_per_minute": 60 * tally.statuses["200"] / elapsed,
         "stages": {stage: percentiles(values) for stage, values in sorted(tally.stages.items())},
         "memory": {name: memory_course(values) for name, values in watch.mebibytes.items()},
         "samples": {"seconds": watch.seconds, "mebibytes": watch.mebibytes},
     }
+
+
+def count_answers(server: Serve) -> float:
+    """Answers by the server's own count, which it makes just after it has sent one."""
+    time.sleep(1.0)
+    return server.metric('covidctnet_requests_total{protocol="plain",status="200"}')
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
