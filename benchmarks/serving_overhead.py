@@ -20,10 +20,10 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.serving_load import difference, parse_common, publish, require_studies
+from benchmarks.command import describe, parse_common, publish, require_studies
+from benchmarks.serving_clients import OF_SERVING, difference
 from benchmarks.timing import Times, take_turns
 from covidctnet.bundle import Bundle, load_bundle
-from covidctnet.machine import describe_machine
 from serving.admission import Job
 from serving.settings import PredictorSettings
 from serving.supervisor import Child, lay_out
@@ -86,7 +86,6 @@ def measure(folder: Path, study: Path, rounds: int) -> dict[str, Any]:
         }
         _require_same(studies, calls)
         whole, parts = take_turns(studies, rounds), take_turns(calls, 3 * rounds)
-    facts = describe_machine()
     return {
         "studies": asdict(whole),
         "calls": asdict(parts),
@@ -95,7 +94,7 @@ def measure(folder: Path, study: Path, rounds: int) -> dict[str, Any]:
         "profile": bundle.config.name,
         "study": study.name,
         "rounds": rounds,
-        "machine": {key: facts[key] for key in ("code_version", "cores", "gpus", "packages", "python")},
+        "machine": describe(),
     }
 
 
@@ -104,7 +103,7 @@ def _post(client: httpx.Client, url: str, data: bytes) -> dict[str, Any]:
     if response.status_code != 200:
         raise SystemExit(f"the study was refused: {response.text[:500]}")
     answer: dict[str, Any] = response.json()
-    return {name: value for name, value in answer.items() if name not in {"model_version", "request_id", "timings"}}
+    return {name: value for name, value in answer.items() if name not in OF_SERVING}
 
 
 def _ask_json(client: httpx.Client, url: str, stack: Stack) -> Stack:

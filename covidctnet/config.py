@@ -176,10 +176,11 @@ class AnswerConfig:
 class DriftConfig:
     """What a bundle keeps of its training studies to compare later ones with (`stability`).
 
-    `hu_quantiles`: shares of a study's voxels; `max_bins` hold at least `studies_per_bin` training studies each.
+    `hu_quantiles` are shares of voxels; at most `max_bins` bins hold at least `studies_per_bin` training studies.
     """
 
     hu_quantiles: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.05, 0.25, 0.5, 0.75, 0.95)
+    hu_step: Annotated[float, Field(gt=0.0, le=100.0)] = 5.0
     max_bins: Annotated[int, Field(ge=2, le=100)] = 10
     studies_per_bin: Annotated[int, Field(ge=1, le=10_000)] = 5
 
@@ -204,10 +205,9 @@ class EvaluationConfig:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class PhantomConfig:
-    """Size of the phantom cohort.
+    """Size of the phantom cohort; the defaults are the scanners' own values.
 
-    `matrix` is that of the scanners with 512 pixels and `slice_spacing_mm` that of the coarsest; those with 768
-    pixels or finer slices keep their proportion to them. The defaults are the scanners' own values.
+    `matrix` is that of the scanners with 512 pixels and `slice_spacing_mm` that of the coarsest; others in proportion.
     """
 
     controls: Annotated[int, Field(ge=0, le=100_000)] = 12

@@ -13,6 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -123,6 +124,11 @@ def index_by_chance(bins: int, expected: int, actual: int, confidence: float) ->
         actual: later studies.
         confidence: between 0 and 1.
     """
-    from scipy.stats import chi2
+    return _chi_square(bins - 1, confidence) * (1 / expected + 1 / actual)
 
-    return float(chi2.ppf(confidence, bins - 1) * (1 / expected + 1 / actual))
+
+@lru_cache(maxsize=256)
+def _chi_square(freedom: int, confidence: float) -> float:
+    from scipy.special import chdtri
+
+    return float(chdtri(freedom, 1 - confidence))

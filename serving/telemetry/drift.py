@@ -1,7 +1,7 @@
 """Whether the studies that come in are still distributed like those of training."""
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -119,7 +119,8 @@ class DriftWindow:
 
     def _measure(self, bins: Bins | Categories, places: list[int]) -> Drift:
         expected = bins.counts if isinstance(bins, Bins) else (*bins.counts, 0)
-        recent = tuple(places.count(number) for number in range(len(expected)))
+        counted = Counter(places)
+        recent = tuple(counted[number] for number in range(len(expected)))
         index = population_stability_index(expected, recent)
         by_chance = index_by_chance(len(expected), sum(expected), len(places), self._settings.drift_confidence)
         level: Level = "none"

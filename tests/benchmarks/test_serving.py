@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from benchmarks import serving_load, serving_overhead
-from benchmarks.serving_load import Study, Tally, difference, memory_course, percentiles, send_until
+from benchmarks.serving_clients import Study, Tally, difference, send_until
+from benchmarks.serving_load import memory_course, percentiles
 from benchmarks.timing import Times
 from tests.helpers.components_run import ComponentsRun
 

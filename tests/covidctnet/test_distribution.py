@@ -57,8 +57,10 @@ def test_hu_quantiles_are_those_of_the_voxels() -> None:
     slices = np.linspace(0, 1, 101, dtype=np.float32).reshape(1, 1, 101)
     found = hu_quantiles(slices, config)
     assert list(found) == [f"HU quantile {share:g}" for share in config.drift.hu_quantiles]
-    assert found["HU quantile 0.5"] == pytest.approx(-300.0, abs=0.01)
-    assert found["HU quantile 0.05"] == pytest.approx(-930.0, abs=0.01)
+    assert found["HU quantile 0.5"] == -300.0
+    assert found["HU quantile 0.05"] == -930.0
+    assert hu_quantiles(slices + np.float32(1.4 / 1400), config) == found
+    assert hu_quantiles(slices + np.float32(9.0 / 1400), config)["HU quantile 0.5"] == -290.0
 
 
 def test_inputs_are_compared_by_intensity_residual_and_spacing() -> None:

@@ -80,6 +80,12 @@ def test_most_indices_of_one_distribution_stay_below_that_of_chance() -> None:
     assert 1 <= above <= 30
 
 
+def test_the_index_of_chance_is_that_of_the_table() -> None:
+    # Chi-square's table: 16.919 at 0.95 and 27.877 at 0.999 with nine degrees of freedom.
+    assert index_by_chance(10, 100, 50, 0.95) == pytest.approx(16.919 * 0.03, rel=1e-4)
+    assert index_by_chance(10, 200, 200, 0.999) == pytest.approx(27.877 * 0.01, rel=1e-4)
+
+
 def test_what_training_did_not_see_is_one_category() -> None:
     scanners = count_categories(["GE B", "Siemens A", "GE B"])
     assert (scanners.names, scanners.counts) == (("GE B", "Siemens A"), (2, 1))

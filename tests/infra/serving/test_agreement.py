@@ -7,20 +7,25 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+import httpx
 import pytest
 
-from covidctnet.bundle import serving_version
+from covidctnet.bundle import load_bundle, serving_version
 from serving.predictor.__main__ import main as predictor_main
 from serving.settings import ServingSettings, load_settings
-from serving.tokens import is_loopback
+from serving.tokens import hash_token, is_loopback
 from serving.transformer.__main__ import _parse
 from serving.transformer.edge import _OPEN
 from tests.covidctnet.test_bundle import bundle_in
+from tests.helpers.components_run import ComponentsRun
+from tests.helpers.serving import post, start, wait_for
 from tests.infra.serving.conftest import Rendered
 from tests.infra.serving.test_safety import size
 
 MODELS = "/mnt/models"
 """Where KServe's storage initializer puts what a storage URI names."""
+
+TOKEN = "a-long-random-token"
 
 SERVER = """#!/bin/sh
 for flag in "$@"; do echo "$flag"; done
@@ -152,3 +157,36 @@ def test_times_and_sizes_hold_what_the_settings_allow(rendered: Rendered, settin
     # Samples of two bytes become float32, once more while they are resampled.
     memory = size(container["resources"]["limits"]["memory"])
     assert memory >= settings.admission.workers * 4 * upload.max_expanded_bytes
+
+
+@pytest.mark.slow
+def test_the_rendered_command_lines_answer_for_a_study(
+    rendered: Rendered, components_run: ComponentsRun, tmp_path: Path
+) -> None:
+    bundle, spool = components_run.path("evaluated"), tmp_path / "spool"
+    spool.mkdir()
+    (tmp_path / "tokens").write_text(f"tests:{hash_token(TOKEN)}\n")
+    (tmp_path / "settings.yaml").write_text(rendered.settings)
+    given = run_runtime(rendered, bundle, tmp_path).stdout.split()
+    known = [flag for flag in given if flag.startswith(("--model_name=", "--model_base_path="))]
+    predictor = start(tmp_path / "predictor.log", "serving.predictor", *known, "--port=0")
+    here = {
+        "--bundle": bundle, "--predictor_host": predictor.grpc, "--http_port": 0, "--grpc_port": 0,
+        "--tokens": tmp_path / "tokens", "--settings": tmp_path / "settings.yaml", "--spool": spool,
+    }  # fmt: skip
+    (container,) = rendered.transformer["containers"]
+    pairs = [flag.split("=", 1) for flag in container["args"]]
+    flags = [f"{name}={here.get(name, value)}" for name, value in pairs]
+    transformer = start(tmp_path / "transformer.log", container["command"][2], *flags)
+    try:
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            url = transformer.http + container[probe]["httpGet"]["path"]
+            wait_for(lambda url=url: httpx.get(url, timeout=10).status_code == 200)  # type: ignore[misc]
+        study = components_run.cohort.path(components_run.cohort.cases[0].case).read_bytes()
+        assert post(transformer, study).status_code == 401
+        answer = post(transformer, study, headers={"authorization": f"Bearer {TOKEN}"})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["pair_id"] == load_bundle(bundle).pair_id
+    finally:
+        assert transformer.stop() == 0
+        assert predictor.stop() == 0
