@@ -5,7 +5,7 @@
 
 import { NVImage, Niivue, SLICE_TYPE } from '../vendor/viewer.js'
 import { cut, sliceAffine, toVoxel, valueAt } from './grid.js'
-import { PLANES, RESIDUAL_COLOURS, RESIDUAL_RANGE, WINDOWS, ZOOM } from './settings.js'
+import { PLANES, RESIDUAL_COLOURS, RESIDUAL_FROM, RESIDUAL_TO, WINDOWS, ZOOM } from './settings.js'
 
 const SLICE_TYPES = { axial: SLICE_TYPE.AXIAL, coronal: SLICE_TYPE.CORONAL, sagittal: SLICE_TYPE.SAGITTAL }
 const FLOAT32 = 16
@@ -68,7 +68,7 @@ export class Scan {
   }
 
   get range() {
-    return this.#residual?.range ?? RESIDUAL_RANGE
+    return [RESIDUAL_FROM, this.#residual?.most ?? RESIDUAL_TO]
   }
 
   get count() {

@@ -19,10 +19,11 @@ export const PLANES = [
 ]
 
 /**
- * Residuals that the overlay's colours span, where the volume's header gives none: from what the answer's burden
- * counts as marked (burden.threshold) to a residual as strong as dense consolidation in aerated lung.
+ * Residuals that the overlay's colours span: from what the answer's burden counts as marked (burden.threshold) to
+ * where the server's own pictures end, which the header of the volume says (`cal_max`), or else here.
  */
-export const RESIDUAL_RANGE = [0.08, 0.5]
+export const RESIDUAL_FROM = 0.08
+export const RESIDUAL_TO = 0.35
 
 export const ZOOM = { step: 1.25, least: 1, most: 8 }
 export const PAGE_SLICES = 10

@@ -14,7 +14,7 @@ const ARRAYS = { 2: Uint8Array, 4: Int16Array, 8: Int32Array, 16: Float32Array, 
  * @property {Int16Array | Float32Array | Uint8Array} voxels as stored, x fastest
  * @property {number} slope and
  * @property {number} intercept that make them Hounsfield units or residuals
- * @property {[number, number] | null} range of values to show, where the header says one
+ * @property {number | null} most the value at which its colours should end, where the header says it
  */
 
 /**
@@ -51,6 +51,6 @@ async function volumeOf(packed) {
     voxels: new Voxels(readImage(header, data), 0, dims[0] * dims[1] * dims[2]),
     slope: header.scl_slope || 1,
     intercept: header.scl_inter || 0,
-    range: header.cal_max > header.cal_min ? [header.cal_min, header.cal_max] : null
+    most: header.cal_max > 0 ? header.cal_max : null
   }
 }
