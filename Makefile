@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROFILE ?= demo
 SEED ?= 0
+# Files of tests are dealt to two processes.
+WORKERS := --numprocesses 2 --dist loadgroup
 
 .PHONY: help demo test test-slow test-long lint format locks clean
 
@@ -15,8 +17,7 @@ demo: $(VENV)/.train $(VENV)/.pipeline  ## The whole method on a phantom cohort,
 
 test: $(VENV)/.dev  ## Tests with coverage of covidctnet/
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -m "not slow" $(PYTEST_ARGS)
-	$(BIN)/coverage combine --quiet
+	$(BIN)/python -m pytest -m "not slow" $(WORKERS) --cov --cov-report= $(PYTEST_ARGS)
 	$(BIN)/coverage report --fail-under=90
 
 test-slow: $(VENV)/.dev  ## The tests that take minutes

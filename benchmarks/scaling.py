@@ -1,7 +1,8 @@
 """Do time a case and memory stay the same when a cohort grows?
 
-`python -m benchmarks.scaling` prepares 100 and then 1,000 small phantoms and makes their residuals, each in a
-process of its own, and prints seconds a case and peak memory. `--page docs/performance.md` keeps the table.
+`python -m benchmarks.scaling` takes cohorts of 100, 200, 1,000 and 2,000 small phantoms through the description and
+validation of their metadata, preprocessing and residuals, each in a process of its own, and prints seconds a case and
+peak memory. `--page docs/performance.md` keeps the table.
 """
 
 import argparse
@@ -22,13 +23,15 @@ from benchmarks.table import put_into_page
 from covidctnet.cohort import Case, Cohort
 from covidctnet.config import load_profile
 from covidctnet.phantom.cohort import make_phantom_cohort
+from covidctnet.scanner_metadata import describe_cohort
 from covidctnet.splits import Assignment, Ledger
 from covidctnet.stages.extract_residuals import extract_residuals
 from covidctnet.stages.preprocess_cohort import ShardFolders, count_shards, preprocess_shard, shard_cases
 
 PROFILE = "smoke"
 CASES_PER_SHARD = 50
-STAGES = ("preprocess", "extract residuals")
+STAGES = ("describe", "validate", "preprocess", "extract residuals")
+ALLOWED_SECONDS, ALLOWED_MEMORY = 0.20, 0.10
 
 
 def enlarge(cohort: Cohort, count: int, folder: Path) -> Cohort:
@@ -47,10 +50,11 @@ def enlarge(cohort: Cohort, count: int, folder: Path) -> Cohort:
 
 
 def measure(small: Path, count: int, folder: Path) -> dict[str, Any]:
-    """Prepare a cohort of so many cases and make its residuals, shard by shard as the pipeline does."""
+    """Validate a cohort of so many cases, prepare it and make its residuals, shard by shard as the pipeline does."""
     # Here, for the workers import this module as well: their memory should be that of their work.
     from covidctnet.networks.denoiser import build_denoiser
     from covidctnet.networks.saving import load_denoiser, save_denoiser
+    from integrations.metadata_validation import validate_metadata
 
     config = load_profile(PROFILE)
     cohort = enlarge(Cohort.load(small), count, folder / "cohort")
@@ -58,6 +62,12 @@ def measure(small: Path, count: int, folder: Path) -> dict[str, Any]:
     denoiser = load_denoiser(folder, config.residual)
     ledger = Ledger(rows=tuple(_for_training(case) for case in cohort.cases))
     shards, seconds = count_shards(count, CASES_PER_SHARD), dict.fromkeys(STAGES, 0.0)
+    started = time.perf_counter()
+    table = describe_cohort(cohort, config, folder / "metadata.csv")
+    described = time.perf_counter()
+    validate_metadata(table, ledger=None, policy=None, output=folder / "validation")
+    seconds["describe"] = (described - started) / count
+    seconds["validate"] = (time.perf_counter() - described) / count
     for shard in range(shards):
         place = folder / str(shard)
         folders = ShardFolders(slices=place / "slices", healthy=place / "healthy", records=place / "records")
@@ -80,33 +90,34 @@ def _for_training(case: Case) -> Assignment:
 
 
 def to_markdown(results: list[dict[str, Any]]) -> str:
-    """One row a cohort size."""
+    """One row a cohort size, and the growth between sizes of which one is ten times the other."""
     lines = [
-        "| cases | prepare, s a case | residual, s a case | peak memory, main process | peak memory, a worker |",
-        "|---:|---:|---:|---:|---:|",
+        f"| cases | {' | '.join(f'{stage}, s a case' for stage in STAGES)} | memory, main process | memory, a worker |",
+        f"|{'---:|' * (len(STAGES) + 3)}",
     ]
     for result in results:
         seconds, peaks = result["seconds"], result["peak_mib"]
-        lines.append(
-            f"| {result['cases']:,} | {seconds['preprocess']:.4f} | {seconds['extract residuals']:.4f} "
-            f"| {peaks['main']:.0f} MiB | {peaks['worker']:.0f} MiB |"
-        )
-    first, last = results[0], results[-1]
-    time_growth = sum(last["seconds"].values()) / sum(first["seconds"].values()) - 1
-    growth = {name: last["peak_mib"][name] / first["peak_mib"][name] - 1 for name in ("main", "worker")}
-    lines += [
-        "",
-        f"From {first['cases']:,} to {last['cases']:,} cases: seconds a case {100 * time_growth:+.0f} % "
-        f"(allowed 20 %), memory of the main process {100 * growth['main']:+.0f} % "
-        f"and of a worker {100 * growth['worker']:+.0f} % (allowed 10 %).",
-    ]
-    return "\n".join(lines)
+        cells = [f"{result['cases']:,}", *(f"{seconds[stage]:.4f}" for stage in STAGES)]
+        cells += [f"{peaks[name]:.0f} MiB" for name in ("main", "worker")]
+        lines.append(f"| {' | '.join(cells)} |")
+    pairs = [(first, last) for first in results for last in results if last["cases"] == 10 * first["cases"]]
+    return "\n".join([*lines, "", *(_growth(first, last) for first, last in pairs)])
+
+
+def _growth(first: dict[str, Any], last: dict[str, Any]) -> str:
+    seconds = sum(last["seconds"].values()) / sum(first["seconds"].values()) - 1
+    main, worker = (last["peak_mib"][name] / first["peak_mib"][name] - 1 for name in ("main", "worker"))
+    return (
+        f"- From {first['cases']:,} to {last['cases']:,} cases: seconds a case {100 * seconds:+.0f} % "
+        f"(allowed +{100 * ALLOWED_SECONDS:.0f} %), memory of the main process {100 * main:+.0f} % "
+        f"and of a worker {100 * worker:+.0f} % (allowed +{100 * ALLOWED_MEMORY:.0f} %)."
+    )
 
 
 def main() -> None:
     """Measure each size in a fresh process, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, nargs="+", default=[100, 1000])
+    parser.add_argument("--cases", type=int, nargs="+", default=[100, 200, 1000, 2000])
     parser.add_argument("--page", type=Path, help="put the table into this page")
     parser.add_argument("--one", nargs=2, type=Path, metavar=("COHORT", "FOLDER"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -20,6 +20,9 @@ _AERATED_HU = -500.0
 _SMALLEST_SHARE = 0.1
 """A component smaller than this share of the largest is bowel gas or airway, not a lung."""
 
+_IN_PLANE = ndimage.generate_binary_structure(3, 1) & (np.arange(3) == 1)[:, None, None]
+"""Neighbours along y and x, none along z."""
+
 _WORKING_MM = 2.5
 _CLOSING_MM = 10.0
 _BONE_HU = 250.0
@@ -66,13 +69,11 @@ def mean_lung_hu(volume: Volume) -> float:
 def _inner_air(hu: HUArray) -> BoolArray:
     """Air-like voxels that are not joined to the border of their slice."""
     air = hu < _AERATED_HU
-    border = np.zeros(air.shape[1:], dtype=bool)
-    border[[0, -1], :] = border[:, [0, -1]] = True
-    inner = np.zeros_like(air)
-    for index, plane in enumerate(air):
-        components, _ = ndimage.label(plane)
-        outside = np.unique(components[border & plane])
-        inner[index] = plane & ~np.isin(components, outside)
+    components, count = ndimage.label(air, _IN_PLANE)
+    outside = np.zeros(count + 1, dtype=bool)
+    for edge in (components[:, 0], components[:, -1], components[:, :, 0], components[:, :, -1]):
+        outside[edge] = True
+    inner: BoolArray = air & ~outside[components]
     return inner
 
 
@@ -82,8 +83,8 @@ def _largest(mask: BoolArray) -> BoolArray:
         return mask
     sizes = np.bincount(components.ravel())
     sizes[0] = 0
-    kept = np.flatnonzero(sizes >= _SMALLEST_SHARE * sizes.max())
-    largest: BoolArray = np.isin(components, kept)
+    kept = (sizes > 0) & (sizes >= _SMALLEST_SHARE * sizes.max())
+    largest: BoolArray = kept[components]
     return largest
 
 

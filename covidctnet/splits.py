@@ -24,7 +24,7 @@ SPLITS = ("denoiser", "train", "validation", "holdout")
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """One row of the ledger: a patient's split, with what it was stratified by."""
+    """One row of the ledger: a patient's split, with what it was stratified by at that time."""
 
     patient: str
     split: str
@@ -107,7 +107,7 @@ def assign_splits(cohort: Cohort, config: SplitConfig, seed: int, ledger: Ledger
 
     Patients are dealt one by one to the split that lacks most against its share, counted within the label
     and, between equals, within the label's scanner. `validation` and `holdout` are shares of the patients
-    who do not train the denoiser.
+    who do not train the denoiser. A patient whose label was corrected since stays in the split.
 
     Args:
         cohort: its patients.
@@ -119,22 +119,26 @@ def assign_splits(cohort: Cohort, config: SplitConfig, seed: int, ledger: Ledger
         The ledger with the new rows at its end.
 
     Raises:
-        CohortError: cohort and ledger contradict each other, or a class is too small for its splits.
+        CohortError: a patient who trains the denoiser is no Control any more, or a class is too small for its
+            splits.
     """
     if config.validation + config.holdout >= 1.0:
         raise CohortError(f"validation {config.validation} and holdout {config.holdout} leave nobody to train on")
     strata = _strata(cohort)
     known = {row.patient: row for row in ledger.rows}
     for patient, (label, _) in strata.items():
-        if patient in known and known[patient].label != label:
-            raise CohortError(f"patient {patient} is {label} now but {known[patient].label} in the ledger")
+        if patient in known and known[patient].split == "denoiser" and label != LABELS[CONTROL]:
+            raise CohortError(
+                f"patient {patient} trains the denoiser and is {label} now, not Control; take the patient out with "
+                f"`covidctnet data remove --patient {patient}`"
+            )
     added: list[Assignment] = []
     for label in LABELS:
         fresh = [patient for patient in strata if strata[patient][0] == label and patient not in known]
         fresh.sort(key=lambda patient: (strata[patient][1], _key(seed, patient)))
-        total = len(fresh) + sum(row.label == label for row in ledger.rows)
+        earlier = [row for row in (*ledger.rows, *added) if _label(row, strata) == label]
+        total = len(fresh) + len(earlier)
         shares = _shares(config, label, total)
-        earlier = [row for row in (*ledger.rows, *added) if row.label == label]
         for patient, split in _deal(fresh, {patient: strata[patient][1] for patient in fresh}, shares, earlier):
             scanner = strata[patient][1]
             added.append(Assignment(patient=patient, split=split, label=label, scanner=scanner, seed=str(seed)))
@@ -147,6 +151,11 @@ def _strata(cohort: Cohort) -> dict[str, tuple[str, str]]:
     # A patient with several cases is stratified by the scanner of the first.
     ordered = sorted(cohort.cases, key=lambda case: case.case, reverse=True)
     return {case.patient: (case.label, case.scanner) for case in ordered}
+
+
+def _label(row: Assignment, strata: Mapping[str, tuple[str, str]]) -> str:
+    """The label that the cohort gives a patient now; that of the ledger where the cohort has the patient no more."""
+    return strata[row.patient][0] if row.patient in strata else row.label
 
 
 def _key(seed: int, patient: str) -> str:
@@ -201,8 +210,8 @@ def _require_every_class(ledger: Ledger, strata: Mapping[str, tuple[str, str]]) 
     present = [row for row in ledger.rows if row.patient in strata]
     for label in LABELS:
         for split in ("train", "validation", "holdout"):
-            if not any(row.label == label and row.split == split for row in present):
-                count = sum(row.label == label for row in present)
+            if not any(_label(row, strata) == label and row.split == split for row in present):
+                count = sum(_label(row, strata) == label for row in present)
                 raise CohortError(
                     f"no {label} patient is in {split}: {count} are too few for these shares; add patients or raise "
                     f"splits.{split if split != 'train' else 'validation'}"

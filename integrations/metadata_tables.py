@@ -43,13 +43,14 @@ def read_splits(path: Path, cases: "pd.DataFrame") -> "pd.DataFrame":
         if column not in table.columns:
             raise CohortError(f"the ledger must have a column {column}, not {list(table.columns)}")
     labels = dict(zip(cases["patient"], cases["label"], strict=True))
-    wrong = (table["split"] == "denoiser") & (table["label"] != LABELS[CONTROL])
-    differs = [
-        labels.get(patient, label) != label for patient, label in zip(table["patient"], table["label"], strict=True)
-    ]
-    table["denoiser_without_control"] = np.where(wrong, "yes", "no")
-    table["label_differs"] = np.where(differs, "yes", "no")
+    now = [labels.get(patient, label) for patient, label in zip(table["patient"], table["label"], strict=True)]
+    table["denoiser_without_control"] = _yes_or_no((table["split"] == "denoiser") & (np.array(now) != LABELS[CONTROL]))
+    table["label_differs"] = _yes_or_no(table["label"] != np.array(now))
     return table
+
+
+def _yes_or_no(condition: "pd.Series[bool]") -> Any:
+    return np.where(condition, "yes", "no")
 
 
 def summarise_cohort(cases: "pd.DataFrame", total: int, classifier: MetadataClassifier) -> "pd.DataFrame":

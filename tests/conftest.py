@@ -8,7 +8,15 @@ from tests.helpers.components_run import ComponentsRun, run_components
 SHARED_DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
+_SHARED = "components_run"
+"""The one fixture of many files that takes long: the tests that need it go to one worker, so that it runs once."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        shares = _SHARED in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group(_SHARED if shares else item.path.stem))
     if SHARED_DATA.is_dir():
         return
     skip = pytest.mark.skip(reason=f"the real CT series are not there: SHARED_DATA is {SHARED_DATA}")

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pydicom
@@ -74,7 +75,7 @@ class Slice:
             return None
         return values if values.shape == (length,) and np.isfinite(values).all() else None
 
-    @property
+    @cached_property
     def image_type(self) -> tuple[str, ...]:
         """Values of ImageType (0008,0008) in capitals."""
         value = self.dataset.get("ImageType") or ()
@@ -204,5 +205,6 @@ def _integer(dataset: FileDataset, keyword: str, place: str, low: int, high: int
         raise UnreadableFileError(f"{place} has a malformed {keyword}; send it again") from None
     if not low <= value <= high:
         raise UnreadableFileError(f"{place} has {keyword} {value}, which is not between {low} and {high}")
-    dataset.add_new(keyword, "US", value)
+    if type(stored) is not int:
+        dataset.add_new(keyword, "US", value)
     return value

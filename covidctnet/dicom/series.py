@@ -132,7 +132,8 @@ def _direction(image: Slice, known: list[Vector]) -> int:
 
 
 def _mark(image: Slice) -> str:
-    return next((reason for mark, reason in _NOT_DIAGNOSTIC.items() if mark in image.image_type), "")
+    values = image.image_type
+    return next((reason for mark, reason in _NOT_DIAGNOSTIC.items() if mark in values), "")
 
 
 def _why_not(series: list[Slice], config: ReaderConfig) -> str:

@@ -93,11 +93,22 @@ def test_classes_that_are_too_small_or_missing_are_refused() -> None:
         assign_splits(cohort_of([(f"p{n}", "Control", "S") for n in range(9)]), SHARES, 0, Ledger())
 
 
-def test_a_changed_label_is_refused() -> None:
+def test_a_corrected_label_changes_no_split_and_counts_in_the_new_class() -> None:
+    patients = [(f"{label}-{n}", LABELS[label], "S") for label in range(3) for n in range(9)]
+    ledger = assign_splits(cohort_of(patients), SHARES, 0, Ledger())
+    splits = ledger.splits()
+    moved = next(patient for patient, label, _ in patients if label == "Control" and splits[patient] == "holdout")
+    corrected = [(patient, "CAP" if patient == moved else label, scanner) for patient, label, scanner in patients]
+    grown = assign_splits(cohort_of([*corrected, ("CAP-new", "CAP", "S")]), SHARES, 0, ledger)
+    assert grown.rows[:-1] == ledger.rows
+    assert grown.rows[-1].split != "holdout"
+
+
+def test_a_control_of_the_denoiser_that_turns_out_ill_is_refused() -> None:
     ledger = assign_splits(balanced(9), SHARES, 0, Ledger())
-    changed = cohort_of([("0-0", "CAP", "S0")])
-    with pytest.raises(CohortError, match="patient 0-0 is CAP now but Control in the ledger"):
-        assign_splits(changed, SHARES, 0, ledger)
+    trained = next(row.patient for row in ledger.rows if row.split == "denoiser")
+    with pytest.raises(CohortError, match=f"{trained} trains the denoiser and is CAP now.*data remove"):
+        assign_splits(cohort_of([(trained, "CAP", "S0")]), SHARES, 0, ledger)
 
 
 def test_shares_that_leave_nobody_to_train_are_refused() -> None:

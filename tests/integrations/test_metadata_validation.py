@@ -150,7 +150,16 @@ def test_a_patient_in_two_splits_and_other_faults_of_the_ledger_fail(tmp_path: P
     assert "no patient is in two splits: patient-00" in words
     assert "only Controls train the denoiser" in words
     assert "every split has a known name: other" in words
-    assert "ledger and cohort agree on every label" in words
+    assert "no label was corrected after its split" in " ".join(verdict.warnings)
+
+
+def test_a_denoiser_s_control_that_turned_out_ill_fails(tmp_path: Path) -> None:
+    assigned = [(r.patient, "denoiser" if r.label == "Control" else "train", r.label) for r in ROWS]
+    ledger = write_ledger(tmp_path / "splits.csv", assigned)
+    assert not validate(tmp_path, ROWS, ledger=ledger).failures
+    corrected = [replace(r, label="CAP") if r.patient == ROWS[0].patient else r for r in ROWS]
+    assert ROWS[0].label == "Control"
+    assert any("only Controls train the denoiser" in f for f in validate(tmp_path, corrected, ledger=ledger).failures)
 
 
 def test_a_cohort_without_a_class_or_mostly_quarantined_fails(tmp_path: Path) -> None:
