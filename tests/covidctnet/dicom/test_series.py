@@ -50,6 +50,19 @@ def test_of_equal_series_the_softer_kernel_is_taken_whatever_came_first() -> Non
         assert "because its kernel is softer; others: 20 slices of 10 mm, kernel B70f" in why
 
 
+def test_images_of_two_patients_are_refused_without_naming_them() -> None:
+    with pytest.raises(UnsuitableSeriesError, match=r"^the images are of 2 patients; send the study of one$"):
+        chosen(series("1", PatientID="DOE^JANE"), series("2", 24, PatientID="ROE^JOHN"))
+    assert chosen(series("1", PatientID="DOE^JANE"), series("2", 24))[0] == 24
+
+
+def test_the_answer_tells_that_it_is_about_one_of_two_studies() -> None:
+    files = series("1", StudyInstanceUID="1.2.826.0.1.3680043.1") + series("2", 24)
+    warnings = read_volume(zip_of(files)).warnings
+    assert "series of 2 studies were handed in, and the answer is about one of them" in warnings
+    assert not any("studies" in text for text in read_volume(zip_of(series("1") + series("2", 24))).warnings)
+
+
 @pytest.mark.parametrize(
     "kernel", ["B60s", "B70f", "Br59", "Bl57", "D60s", "LUNG", "BONEPLUS", "FC51", "YA", "L", "F60"]
 )
