@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 _LOG = logging.getLogger(__name__)
@@ -68,7 +67,7 @@ class ModelStore:
         self._tries[wanted] += 1
         try:
             loaded = load_model(self._base_path / str(wanted), wanted)
-        except (OSError, ValueError, KeyError, RuntimeError, DecodeError) as error:
+        except Exception as error:  # noqa: BLE001 - TensorFlow raises whatever a damaged model leads to
             _LOG.error("version %d cannot be loaded: %s", wanted, type(error).__name__)
             with self._lock:
                 self._failed[wanted] = f"cannot be loaded: {type(error).__name__}"

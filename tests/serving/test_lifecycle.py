@@ -271,15 +271,15 @@ def test_serve_keeps_to_its_pair_when_the_bundle_is_replaced_and_the_predictor_e
 
 
 def test_the_champion_is_served_and_answers_as_mlflow_s_own_model_does(
-    served_bundle: Path, studies: list[Known], tmp_path: Path
+    served_bundle: Path, studies: list[Known], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tracking = TrackingSettings.embedded(tmp_path)
     version = register_bundle(served_bundle, run_key="r1", settings=tracking)
     make_client(tracking).set_registered_model_alias(tracking.model, "champion", str(version))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.uri)
     with quiet_imports():
         import mlflow.pyfunc
 
-        mlflow.set_tracking_uri(tracking.uri)
         model = mlflow.pyfunc.load_model(f"models:/{tracking.model}@champion")
     path = tmp_path / "study.zip"
     with serving(tmp_path, "--model=models:/covidctnet@champion", f"--tracking-uri={tracking.uri}") as (_, url, said):
