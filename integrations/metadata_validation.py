@@ -65,7 +65,9 @@ class Verdict:
     html: Path
 
 
-def validate_metadata(metadata: Path, *, ledger: Path | None, policy: Path | None, output: Path) -> Verdict:
+def validate_metadata(
+    metadata: Path, *, ledger: Path | None, policy: Path | None, output: Path, data_version: str = ""
+) -> Verdict:
     """Validate the table of `covidctnet.scanner_metadata.describe_cohort`.
 
     The checks of single cases come first; those of the whole cohort look at the cases that are left.
@@ -76,6 +78,7 @@ def validate_metadata(metadata: Path, *, ledger: Path | None, policy: Path | Non
         policy: the policy file; the shipped one when None.
         output: folder that holds `suite-*.json`, `result-*.json`, `verdict.json`, `policy.yaml` and
             `data_docs.html` afterwards.
+        data_version: what the table describes, kept with the verdict; a gate asks for the same one.
 
     Raises:
         CohortError: the table has other columns or no rows.
@@ -112,7 +115,8 @@ def validate_metadata(metadata: Path, *, ledger: Path | None, policy: Path | Non
         html=html,
     )
     render_docs(html, verdict, results)
-    _write_json(output / "verdict.json", {**asdict(verdict), "html": html.name})
+    about = {"data_version": data_version} if data_version else {}
+    _write_json(output / "verdict.json", {**asdict(verdict), "html": html.name, **about})
     return verdict
 
 

@@ -3,7 +3,7 @@
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.tag import Tag
@@ -34,6 +35,9 @@ _USED = (
 _USED_TAGS = tuple(Tag(keyword) for keyword in _USED)
 
 Vector = NDArray[np.float64]
+
+_Decoded = dict[Hashable, DataElement]
+"""Elements by their tag and undecoded value."""
 
 # Malformed values are common in real archives, and pydicom would warn each time one is looked at; what
 # matters of them is checked here.
@@ -91,6 +95,7 @@ def find_ct_slices(files: list[bytes], config: ReaderConfig) -> list[Slice]:
         UnsuitableSeriesError: a file holds several frames without their positions.
     """
     slices: list[Slice] = []
+    decoded: _Decoded = {}
     junk, others = 0, 0
     for number, data in enumerate(files, start=1):
         place = f"file {number} of {len(files)}"
@@ -100,7 +105,7 @@ def find_ct_slices(files: list[bytes], config: ReaderConfig) -> list[Slice]:
             junk += 1
             continue
         with _malformed(place):
-            images = _images(dataset, place, config)
+            images = _images(dataset, place, config, decoded)
         others += not images
         slices += [
             Slice(
@@ -118,14 +123,14 @@ def find_ct_slices(files: list[bytes], config: ReaderConfig) -> list[Slice]:
     raise NoStudyFoundError(f"none of the {junk} files is DICOM; hand in a CT series")
 
 
-def _images(dataset: FileDataset, place: str, config: ReaderConfig) -> list[FileDataset]:
+def _images(dataset: FileDataset, place: str, config: ReaderConfig, decoded: _Decoded) -> list[FileDataset]:
     """The CT images of a DICOM object; none where it is something else."""
     if _sop_class(dataset) == MediaStorageDirectoryStorage or str(dataset.get("Modality", "")) not in {"CT", ""}:
         return []
     _require_image(dataset, place, config)
     images = split_frames(dataset, place, config)
     for image in images:
-        _decode(image)
+        _decode(image, decoded)
     return images
 
 
@@ -139,10 +144,21 @@ def _malformed(place: str) -> Iterator[None]:
         raise UnreadableFileError(f"{place} is malformed ({type(error).__name__}); send it again") from None
 
 
-def _decode(image: FileDataset) -> None:
-    """Decode the elements that are used later: pydicom does it when one is first looked at."""
+def _decode(image: FileDataset, decoded: _Decoded) -> None:
+    """Decode the elements that are used later: pydicom does it when one is first looked at.
+
+    Most of them are the same in all slices of a series, so what was decoded once is taken again.
+    """
+    charset = str(image.original_character_set)
     for tag in _USED_TAGS:
-        image.get(tag)
+        raw = image.get_item(tag)
+        if not isinstance(raw, RawDataElement):
+            continue
+        key = tag, raw.VR, raw.value, raw.is_little_endian, charset
+        if key in decoded:
+            image[tag] = decoded[key]
+        else:
+            decoded[key] = image[tag]
 
 
 def _sop_class(dataset: FileDataset) -> str:

@@ -112,7 +112,7 @@ def _prepare(cohort: Cohort, case: Case, split: str, config: Config, folders: Sh
     except StudyError as error:
         raise CohortError(f"case {case.case} is refused: {error}") from None
     slices = preprocess(volume, config.preprocess)
-    truth = _truth(cohort, case, volume, config)
+    truth = _truth(cohort, case, volume, config) if split in {"train", "holdout"} else None
     _save(case, split, slices, volume, truth, config, folders)
     healthy = slices[truth["lung"] & ~truth["infection"]] if truth else np.empty(0, np.float32)
     return PreparedCase(
@@ -122,7 +122,7 @@ def _prepare(cohort: Cohort, case: Case, split: str, config: Config, folders: Sh
         spacing_mm=volume.spacing_mm,
         shape=(volume.hu.shape[0], volume.hu.shape[1], volume.hu.shape[2]),
         mean_lung_hu=mean_lung_hu(volume),
-        phantom=truth is not None,
+        phantom=cohort.truth_path(case.case).is_file(),
         healthy_lung=(float(healthy.sum(dtype=np.float64)), healthy.size),
     )
 
@@ -131,9 +131,8 @@ def _truth(cohort: Cohort, case: Case, volume: Volume, config: Config) -> dict[s
     path = cohort.truth_path(case.case)
     if not path.is_file():
         return None
-    return {
-        name: preprocess_mask(mask, volume.spacing_mm, config.preprocess) for name, mask in load_truth(path).items()
-    }
+    masks = load_truth(path)
+    return {name: preprocess_mask(masks[name], volume.spacing_mm, config.preprocess) for name in ("lung", "infection")}
 
 
 def _save(

@@ -119,7 +119,13 @@ def validate_scanner_metadata(
         folder.mkdir(parents=True, exist_ok=True)
         table = describe_cohort(source, step.run.config, folder / "metadata.csv", on_progress=step.on_progress)
         rules = _write_policy(policy, folder)
-        verdict = validate_metadata(table, ledger=Path(splits) / _LEDGER, policy=rules, output=folder / "validation")
+        verdict = validate_metadata(
+            table,
+            ledger=Path(splits) / _LEDGER,
+            policy=rules,
+            output=folder / "validation",
+            data_version=step.run.data_version,
+        )
         publish(verdict.html, Path(html))
         figures = {
             "cases": float(len(source.cases)),
