@@ -154,9 +154,11 @@ def test_times_and_sizes_hold_what_the_settings_allow(rendered: Rendered, settin
     (spool,) = (volume for volume in pod["volumes"] if volume["name"] == "spool")
     # The body as it came, and the study that a codec takes out of it.
     assert size(spool["emptyDir"]["sizeLimit"]) >= 2 * upload.max_uploads * upload.max_body_bytes
-    # Samples of two bytes become float32, once more while they are resampled.
-    memory = size(container["resources"]["limits"]["memory"])
-    assert memory >= settings.admission.workers * 4 * upload.max_expanded_bytes
+    # The volume and its copy in float32 for each worker, every gRPC message, and one JSON body while it is decoded.
+    admission, memory = settings.admission, size(container["resources"]["limits"]["memory"])
+    volumes = admission.workers * 2 * 4 * upload.max_voxels
+    messages = (admission.workers + admission.queue) * upload.max_grpc_bytes + 4 * upload.max_json_bytes
+    assert memory >= 1.2 * (volumes + messages)
 
 
 @pytest.mark.slow
