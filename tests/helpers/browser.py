@@ -1,4 +1,4 @@
-"""Debian's Chromium without a screen, and what a reader does in it."""
+"""A Chromium without a screen, and what a reader does in it."""
 
 import base64
 import io
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 # Root has no sandbox here; the images are drawn by the processor, on any machine the same way.
 _FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking"]
 
@@ -92,7 +92,7 @@ class Reader:
 
 @contextmanager
 def browser_started() -> Iterator[Any]:
-    """Playwright's browser, Debian's executable."""
+    """Playwright with the machine's own browser."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

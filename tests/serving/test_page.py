@@ -19,7 +19,7 @@ from tests.helpers.serving import Process, post
 from tests.serving.conftest import TOKEN, Known
 
 pytest.importorskip("playwright", reason="playwright is not installed: pip install playwright")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: sh infra/local/install-debian.sh")
 
 LUNG = (-600.0, 1500.0)
 
