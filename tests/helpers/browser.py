@@ -1,4 +1,4 @@
-"""Debian's Chromium without a screen, and what a reader does in it."""
+"""A Chromium without a screen, and what a reader does in it."""
 
 import base64
 import io
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 # Root has no sandbox here; the images are drawn by the processor, on any machine the same way.
 _FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking"]
 
@@ -34,6 +34,12 @@ async () => [localStorage.length, sessionStorage.length, document.cookie.length,
              self.caches ? (await caches.keys()).length : 0]
 """
 _WATCH = """
+window.named = []
+const append = FormData.prototype.append
+FormData.prototype.append = function (field, value, name) {
+  window.named.push(name ?? value.name)
+  return append.call(this, field, value, name)
+}
 window.violations = []
 document.addEventListener('securitypolicyviolation', event => window.violations.push(
   `${event.effectiveDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`))
@@ -77,12 +83,17 @@ class Reader:
     def canvas(self) -> NDArray[np.uint8]:
         """What is drawn, axes (y, x, colour), without the words in its corners."""
         self.page.evaluate("document.querySelectorAll('.corner').forEach(one => { one.style.visibility = 'hidden' })")
-        picture = self.page.locator("#screen").screenshot()
+        picture = self.page.locator(".plate").screenshot()
         return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
 
     def kept(self) -> list[int]:
         """How much lies in each of the browser's stores."""
         return [*self.page.evaluate(_KEPT), len(self.page.context.cookies())]
+
+    def names_sent(self) -> list[str]:
+        """The name under which each file of a form went."""
+        found: list[str] = self.page.evaluate("window.named")
+        return found
 
     def violations(self) -> list[str]:
         """What the Content-Security-Policy stopped."""
@@ -92,7 +103,7 @@ class Reader:
 
 @contextmanager
 def browser_started() -> Iterator[Any]:
-    """Playwright's browser, Debian's executable."""
+    """Playwright with the machine's own browser."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -102,9 +113,9 @@ def browser_started() -> Iterator[Any]:
 
 
 @contextmanager
-def reading(browser: Any, address: str, width: int = 1280, height: int = 800) -> Iterator[Reader]:
-    """The page, opened in a profile of its own."""
-    context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True)
+def reading(browser: Any, address: str, *, bypass_csp: bool = False) -> Iterator[Reader]:
+    """The page, opened in a profile of its own; a tool that writes markup into it needs to bypass its policy."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, bypass_csp=bypass_csp)
     page = context.new_page()
     page.set_default_timeout(20_000)
     reader = Reader(page)

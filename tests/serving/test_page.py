@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from covidctnet.predictor import NOT_JUDGED, Predictor
 from covidctnet.reading import read_volume
 from tests.helpers.browser import CHROMIUM, Reader, browser_started, reading
 from tests.helpers.components_run import ComponentsRun
@@ -19,7 +20,7 @@ from tests.helpers.serving import Process, post
 from tests.serving.conftest import TOKEN, Known
 
 pytest.importorskip("playwright", reason="playwright is not installed: pip install playwright")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: sh infra/local/install-debian.sh")
 
 LUNG = (-600.0, 1500.0)
 
@@ -41,11 +42,14 @@ def reader(browser: Any, server: Process) -> Iterator[Reader]:
 
 
 @pytest.fixture(scope="module")
-def phantom(components_run: ComponentsRun) -> bytes:
-    """A case that training saw, which is therefore judged."""
-    cohort = components_run.cohort
-    case = next(case for case in cohort.cases if case.label == "Covid-19")
-    return cohort.path(case.case).read_bytes()
+def phantom(components_run: ComponentsRun, served_bundle: Path) -> bytes:
+    """A case that is judged, and has areas that are marked."""
+    cohort, predictor = components_run.cohort, Predictor.load(served_bundle)
+    for case in cohort.cases:
+        answer = predictor.predict(read_volume(cohort.path(case.case)))
+        if answer.label != NOT_JUDGED and answer.burden.foci:
+            return cohort.path(case.case).read_bytes()
+    raise AssertionError("no phantom of the smoke profile is judged and has a marked area")
 
 
 def assert_same_findings(reader: Reader, answer: dict[str, Any]) -> None:
@@ -123,7 +127,9 @@ def test_the_keyboard_moves_through_slices_that_are_the_series_own(reader: Reade
         drawn = drawn_slice(reader, rows, columns)
         own = expected_grey(volume.hu[expected - 1], *LUNG)
         assert correlation(drawn, own) > 0.97
-        assert correlation(drawn[:, ::-1], own) < correlation(drawn, own)
+        if 5 < expected < depth - 5:
+            # The phantom's lungs differ from their mirror image there.
+            assert correlation(drawn[:, ::-1], own) < correlation(drawn, own)
     spoken = reader.page.locator("#announcer")
     assert spoken.get_attribute("aria-live") == "polite"
     reader.page.wait_for_function(
@@ -170,18 +176,18 @@ def test_the_overlay_is_as_strong_as_its_slider_says(reader: Reader, phantom: by
     assert colour() == 0.0
 
 
-def test_the_most_suspicious_slice_lies_in_the_largest_area(reader: Reader, server: Process, phantom: bytes) -> None:
-    answer = post(server, phantom).json()
-    first, last = answer["burden"]["foci"][0]["box_voxels"][0]
+def test_the_most_suspicious_slice_lies_in_a_marked_area(reader: Reader, server: Process, phantom: bytes) -> None:
+    boxes = [focus["box_voxels"][0] for focus in post(server, phantom).json()["burden"]["foci"]]
     reader.drop(study=phantom)
     reader.wait_for_answer()
     reader.page.locator("#screen").focus()
     reader.page.keyboard.press("Home")
     reader.page.keyboard.press("m")
-    assert first <= slice_number(reader)[0] - 1 <= last
+    assert any(first <= slice_number(reader)[0] - 1 <= last for first, last in boxes)
     assert "most is marked here" in reader.page.locator("#slice-text").inner_text()
     for plane in ("Coronal", "Sagittal"):
         reader.page.get_by_label(plane).check(force=True)
+        reader.page.wait_for_function("name => document.getElementById('corner-plane').textContent === name", arg=plane)
         assert slice_number(reader)[1] == read_volume(phantom).hu.shape[1 if plane == "Coronal" else 2]
         assert np.ptp(reader.canvas()) > 100
 
@@ -191,12 +197,10 @@ def test_a_folder_goes_without_the_names_of_its_files(reader: Reader, studies: l
     folder.mkdir()
     for number, data in enumerate(studies[0].files):
         (folder / f"DOE^JOHN-{number}").write_bytes(data)
-    sent: list[bytes] = []
-    reader.page.on("request", lambda request: request.method == "POST" and sent.append(request.post_data_buffer or b""))
     reader.page.locator("#pick-folder").set_input_files(folder)
     reader.wait_for_answer()
     assert reader.values() == pytest.approx(studies[0].answer["probabilities"], abs=1e-6)
-    assert b"DOE" not in b"".join(sent)
+    assert reader.names_sent() == ["file"] * len(studies[0].files)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +272,7 @@ def test_research_use_is_in_sight_at_every_moment(reader: Reader, phantom: bytes
 
 
 def test_axe_finds_nothing_in_any_part_of_the_page(
-    reader: Reader, strict: Process, phantom: bytes, browser: Any
+    browser: Any, server: Process, strict: Process, phantom: bytes
 ) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
 
@@ -277,14 +281,18 @@ def test_axe_finds_nothing_in_any_part_of_the_page(
         found = axe.run(page).response["violations"]
         assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
 
-    check(reader.page, "start")
-    reader.drop(study=b"PK no zip")
-    check(reader.page, "refused")
-    reader.drop(study=phantom)
-    check(reader.page, "working")
-    reader.wait_for_answer()
-    check(reader.page, "reading")
-    with reading(browser, strict.http) as locked:
+    with reading(browser, server.http, bypass_csp=True) as reader:
+        check(reader.page, "start")
+        reader.drop(study=b"PK no zip")
+        check(reader.page, "refused")
+        held: list[Any] = []
+        reader.page.route("**/v1/studies?*", held.append)
+        reader.drop(study=phantom)
+        check(reader.page, "working")
+        held[0].continue_()
+        reader.wait_for_answer()
+        check(reader.page, "reading")
+    with reading(browser, strict.http, bypass_csp=True) as locked:
         check(locked.page, "token-form")
 
 

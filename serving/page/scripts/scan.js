@@ -38,7 +38,7 @@ export class Scan {
       interactive: false,
       dragAndDropEnabled: false,
       crosshairWidth: 0,
-      fontColor: [0.84, 0.87, 0.91, 1],
+      fontColor: [0.87, 0.87, 0.87, 1],
       fontMinPx: 15,
       isRadiologicalConvention: true,
       showAllOrientationMarkers: true,
