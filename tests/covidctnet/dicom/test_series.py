@@ -6,7 +6,7 @@ import pytest
 from covidctnet.config import ReaderConfig
 from covidctnet.dicom.headers import find_ct_slices
 from covidctnet.dicom.series import choose_series, is_sharp
-from covidctnet.errors import GeometryError, UnsuitableSeriesError
+from covidctnet.errors import GeometryError, UnreadableFileError, UnsuitableSeriesError
 from covidctnet.reading import read_volume
 from tests.helpers.series import crude_chest, make_files, zip_of
 
@@ -54,6 +54,14 @@ def test_images_of_two_patients_are_refused_without_naming_them() -> None:
     with pytest.raises(UnsuitableSeriesError, match=r"^the images are of 2 patients; send the study of one$"):
         chosen(series("1", PatientID="DOE^JANE"), series("2", 24, PatientID="ROE^JOHN"))
     assert chosen(series("1", PatientID="DOE^JANE"), series("2", 24))[0] == 24
+
+
+def test_a_patient_id_that_cannot_be_decoded_is_a_file_that_cannot_be_read() -> None:
+    named = series("1", PatientID="ABCDEFGH")
+    broken = named[3].replace(b"\x10\x00\x20\x00LO\x08\x00ABCDEFGH", b"\x10\x00\x20\x00FD\x07\x00ABCDEFG")
+    assert broken != named[3]
+    with pytest.raises(UnreadableFileError, match=r"^file 4 of 20 is malformed"):
+        chosen([*named[:3], broken, *named[4:]])
 
 
 def test_the_answer_tells_that_it_is_about_one_of_two_studies() -> None:
