@@ -54,7 +54,8 @@ def write_ct(file: IO[bytes], volume: Volume, shown_hu: tuple[float, float]) -> 
     limits = np.iinfo(np.int16)
 
     def plane(z: int) -> Plane:
-        return np.clip(np.rint(volume.hu[z]), limits.min, limits.max).astype(np.int16)
+        stored: Plane = np.clip(np.rint(volume.hu[z]), limits.min, limits.max).astype(np.int16)
+        return stored
 
     _write(file, volume, plane, slope=1.0, shown=shown_hu)
 
@@ -73,7 +74,8 @@ def write_residual(file: IO[bytes], volume: Volume, residual: NDArray[np.float32
     at_height = resample_linearly(np.ascontiguousarray(residual), (depth, *residual.shape[1:]))
 
     def plane(z: int) -> Plane:
-        return np.rint(resize(at_height(z), (height, width)) * RESIDUAL_STEPS).astype(np.int16)
+        stored: Plane = np.rint(resize(at_height(z), (height, width)) * RESIDUAL_STEPS).astype(np.int16)
+        return stored
 
     _write(file, volume, plane, slope=1.0 / RESIDUAL_STEPS, shown=(-shown, shown))
 

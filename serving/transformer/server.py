@@ -153,7 +153,8 @@ async def _run(
             _LOG.info("stopping; requests in flight finish, new ones are refused")
             parts.plane.admission.close()
             # Both protocols at once, so that both have the whole grace.
-            stopping.append(asyncio.create_task(grpc_server.stop(grace)))
+            if not stopping:
+                stopping.append(asyncio.create_task(grpc_server.stop(grace)))
             server.should_exit = True
 
         # Here, since the HTTP server has put up handlers of its own just before.
@@ -161,7 +162,8 @@ async def _run(
             asyncio.get_running_loop().add_signal_handler(number, stop)
         announce("transformer", http=http_port, grpc=grpc_port)
         yield
-        await asyncio.gather(*stopping, grpc_server.stop(None if stopping else grace))
+        # Not once more: a second, shorter grace would cut off what is still being answered.
+        await asyncio.gather(*(stopping[:1] or [asyncio.create_task(grpc_server.stop(grace))]))
         await parts.plane.pair.stop()
         parts.classifier.close()
         parts.plane.admission.shut_down()

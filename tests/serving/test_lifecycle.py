@@ -37,7 +37,7 @@ from tests.helpers.serving import (
     wait_for,
 )
 from tests.serving.conftest import Known
-from tests.serving.test_parity import assert_same
+from tests.serving.test_parity import ask_grpc, assert_same
 
 pytestmark = pytest.mark.slow
 
@@ -143,6 +143,21 @@ def test_an_upload_that_began_before_sigterm_is_still_answered(
             answer = reply.read()
     assert answer.startswith(b"HTTP/1.1 200"), answer[:500]
     assert_same(json.loads(answer.partition(b"\r\n\r\n")[2]), studies[0].answer)
+    assert transformer.popen.wait(60) == 0
+
+
+def test_a_grpc_call_in_flight_outlives_the_http_server(pair: tuple[Process, Process], studies: list[Known]) -> None:
+    predictor, transformer = pair
+    os.kill(predictor.popen.pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(ask_grpc, transformer, studies[0])
+        time.sleep(2)
+        transformer.popen.send_signal(signal.SIGTERM)
+        wait_for(lambda: refuses_connections(transformer))
+        time.sleep(1)
+        assert not future.done()
+        os.kill(predictor.popen.pid, signal.SIGCONT)
+        assert_same(future.result(60), studies[0].answer)
     assert transformer.popen.wait(60) == 0
 
 
