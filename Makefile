@@ -7,7 +7,7 @@ SEED ?= 0
 # Files of tests are dealt to two processes.
 WORKERS := --numprocesses 2 --dist loadgroup
 
-.PHONY: help demo test test-slow test-long test-serving lint format locks clean
+.PHONY: help demo test test-slow test-long lint format locks clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -17,17 +17,14 @@ demo: $(VENV)/.train $(VENV)/.pipeline  ## The whole method on a phantom cohort,
 
 test: $(VENV)/.dev  ## Tests with coverage of covidctnet/
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest -m "not slow" $(WORKERS) --cov --cov-report= --ignore=tests/serving $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not slow" $(WORKERS) --cov --cov-report= $(PYTEST_ARGS)
 	$(BIN)/coverage report --fail-under=90
 
 test-slow: $(VENV)/.dev  ## The tests that take minutes
-	$(BIN)/python -m pytest -m "slow and not long" --ignore=tests/serving $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "slow and not long" $(PYTEST_ARGS)
 
 test-long: $(VENV)/.dev  ## Kills of every pipeline step, and one epoch of the paper profile
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
-
-test-serving: $(VENV)/.dev  ## The tests of the serving processes, which are in progress
-	$(BIN)/python -m pytest tests/serving $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev  ## Format, lint, types and import rules
 	$(BIN)/ruff format --check .

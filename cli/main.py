@@ -26,10 +26,24 @@ app = typer.Typer(
 
 
 def _register() -> None:
-    from cli import cohort, data, demo, doctor, model, model_promotion, pipeline, predict, profile, serve, train
+    from cli import (
+        cohort,
+        data,
+        demo,
+        doctor,
+        explain,
+        model,
+        model_promotion,
+        pipeline,
+        predict,
+        profile,
+        serve,
+        train,
+    )
 
     app.command("demo")(demo.demo)
     app.command("doctor")(doctor.doctor)
+    app.command("explain")(explain.explain)
     app.command("predict")(predict.predict)
     app.command("serve")(serve.serve)
     app.command("train")(train.train)

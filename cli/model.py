@@ -29,7 +29,7 @@ def list_versions(workspace: Workspace = DEMO, server: Server = "", json_output:
     """List the versions of the model, the newest first."""
     from integrations.registry import list_models
 
-    models = list_models(_settings(workspace, server))
+    models = list_models(registry_settings(workspace, server))
     if json_output:
         print_json(json.dumps([asdict(model) for model in models], indent=2))
         return
@@ -55,8 +55,8 @@ def show(
     """Show the model card of a version."""
     from integrations.registry import find_model
 
-    settings = _settings(workspace, server)
-    found = find_model(_uri(model, settings), settings=settings)
+    settings = registry_settings(workspace, server)
+    found = find_model(model_uri(model, settings), settings=settings)
     if json_output:
         print_json(json.dumps(asdict(found), indent=2))
     else:
@@ -74,8 +74,8 @@ def fetch(
     from covidctnet.bundle import load_bundle
     from integrations.registry import fetch_bundle
 
-    settings = _settings(workspace, server)
-    fetched = load_bundle(fetch_bundle(_uri(model, settings), target, settings=settings))
+    settings = registry_settings(workspace, server)
+    fetched = load_bundle(fetch_bundle(model_uri(model, settings), target, settings=settings))
     out.print(f"bundle {fetched.pair_id}", highlight=False)
 
 
@@ -104,11 +104,15 @@ def ui(
     serve_pages(settings, port)
 
 
-def _settings(workspace: Path, server: str) -> "TrackingSettings":
+def registry_settings(workspace: Path, server: str) -> "TrackingSettings":
+    """Where the registered models are: the named server, else the workspace's own file."""
     from integrations.tracking_client import TrackingSettings, open_embedded
 
     return TrackingSettings(server) if server else open_embedded(workspace)
 
 
-def _uri(model: str, settings: "TrackingSettings") -> str:
+def model_uri(model: str, settings: "TrackingSettings") -> str:
+    """A version, an alias or a whole address as `models:/NAME/VERSION` or `models:/NAME@ALIAS`."""
+    if model.startswith("models:"):
+        return model
     return f"models:/{settings.model}{model}" if model.startswith("@") else f"models:/{settings.model}/{model}"

@@ -5,7 +5,7 @@ bundle/
   manifest.json      pair_id, versions, and the hash of every other file
   config.json        the whole configuration that trained it
   calibration.json   temperature and decision threshold, fitted on validation
-  reference.json     scanners and input statistics seen in training
+  reference.json     scanners and input statistics seen in training: ranges and distributions
   denoiser.keras     BCDU-Net, as it was trained
   denoiser/          the same for inference: OpenVINO's model.xml and model.bin, where that is the backend
   classifier/        SavedModel: residuals float32 (batch, z, y, x, 1) -> probabilities (batch, 3)
@@ -20,13 +20,14 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from covidctnet.config import Config, parse_config
 from covidctnet.errors import BundleError
 from covidctnet.labels import LABELS
+from covidctnet.stability import Bins, Categories
 
 FORMAT = 3
 _METRICS = "metrics.json"
@@ -49,18 +50,23 @@ class Calibration:
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """What training saw, to warn when a study lies outside.
+    """What training saw, to warn when a study lies outside, or when studies drift away.
 
     Attributes:
         scanners: names of the scanners of the training patients.
         ranges: lowest and highest value of each of `distribution.study_statistics` in a training study.
         trained_on: `patient_key` of every patient that shaped the networks, their calibration among it; empty
             where that was not recorded, and such a bundle is not promoted.
+        distributions: bins of each of `distribution.input_statistics` over the training studies; empty in a bundle
+            of before they were kept, which cannot tell drift.
+        scanner_mix: training studies by scanner; None in such a bundle.
     """
 
     scanners: tuple[str, ...]
     ranges: Mapping[str, tuple[float, float]]
     trained_on: tuple[str, ...] = ()
+    distributions: Mapping[str, Bins] = field(default_factory=dict)
+    scanner_mix: Categories | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +138,6 @@ def load_bundle(folder: Path) -> Bundle:
 
 
 def _assemble(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
-    reference = _read_json(folder / "reference.json")
     return Bundle(
         folder=folder,
         pair_id=manifest["pair_id"],
@@ -140,11 +145,21 @@ def _assemble(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
         code_version=manifest["code_version"],
         config=parse_config(_read_json(folder / "config.json")),
         calibration=Calibration(**_read_json(folder / "calibration.json")),
-        reference=Reference(
-            scanners=tuple(reference["scanners"]),
-            ranges={name: (low, high) for name, (low, high) in reference["ranges"].items()},
-            trained_on=tuple(reference.get("trained_on", ())),
-        ),
+        reference=_parse_reference(_read_json(folder / "reference.json")),
+    )
+
+
+def _parse_reference(values: Mapping[str, Any]) -> Reference:
+    mix = values.get("scanner_mix")
+    return Reference(
+        scanners=tuple(values["scanners"]),
+        ranges={name: (low, high) for name, (low, high) in values["ranges"].items()},
+        trained_on=tuple(values.get("trained_on", ())),
+        distributions={
+            name: Bins(edges=tuple(bins["edges"]), counts=tuple(bins["counts"]))
+            for name, bins in values.get("distributions", {}).items()
+        },
+        scanner_mix=None if mix is None else Categories(names=tuple(mix["names"]), counts=tuple(mix["counts"])),
     )
 
 
@@ -179,6 +194,8 @@ def write_bundle(
         {
             "format": FORMAT,
             "pair_id": pair_id,
+            # As text: readers of JSON may lose digits of a large integer. A server that is no Python finds it here.
+            "serving_version": str(serving_version(pair_id)),
             "labels": LABELS,
             "data_version": data_version,
             "code_version": code_version,
@@ -221,6 +238,9 @@ def _verify(folder: Path, manifest: Mapping[str, Any]) -> None:
     digest = hashlib.sha256(json.dumps(expected, sort_keys=True).encode()).hexdigest()[:16]
     if digest != manifest["pair_id"]:
         raise BundleError(f"the manifest's pair_id is {manifest['pair_id']}, but its content hashes to {digest}")
+    version = str(serving_version(digest))
+    if manifest.get("serving_version", version) != version:
+        raise BundleError(f"the manifest's serving_version is {manifest['serving_version']}, not {version}")
 
 
 def _hash_files(folder: Path) -> dict[str, str]:

@@ -90,13 +90,10 @@ def measure_burden(
         preprocess: what made the slices.
         config: threshold, and which areas are listed.
     """
-    depth, height, width = (size / count for size, count in zip(volume.extent_mm, slices.shape, strict=True))
-    spacing = depth, height, width
-    lungs = segment_lungs(Volume(hu=to_hounsfield(slices, preprocess), spacing_mm=spacing))
+    lungs, affected = mark_lungs(volume, slices, residual, preprocess, config)
     if not lungs.any():
         return Burden(share=0.0, lung_ml=0.0, regions=(), foci=(), words="no lung was found")
-    ml = float(np.prod(spacing)) / 1000.0
-    affected = _without_specks((residual > config.threshold) & (lungs > 0), config.smallest_focus_ml / ml)
+    ml = float(np.prod(_spacing(volume, slices))) / 1000.0
     thirds = _thirds(lungs)
     regions = tuple(
         Region(side=SIDES[side], third=third, lung_ml=ml * int(part.sum()), affected_ml=ml * int(affected[part].sum()))
@@ -108,6 +105,24 @@ def measure_burden(
     lung_ml = sum(region.lung_ml for region in regions)
     share = sum(region.affected_ml for region in regions) / lung_ml
     return Burden(share=share, lung_ml=lung_ml, regions=regions, foci=foci, words=_describe(share, regions))
+
+
+def mark_lungs(
+    volume: Volume, slices: UnitArray, residual: NDArray[np.float32], preprocess: PreprocessConfig, config: BurdenConfig
+) -> tuple[LungLabels, BoolArray]:
+    """The lungs of a study, and what of them the burden counts; both on the grid of the slices, axes (z, y, x).
+
+    Args: as of `measure_burden`.
+    """
+    spacing = _spacing(volume, slices)
+    lungs = segment_lungs(Volume(hu=to_hounsfield(slices, preprocess), spacing_mm=spacing))
+    smallest = config.smallest_focus_ml / (float(np.prod(spacing)) / 1000.0)
+    return lungs, _without_specks((residual > config.threshold) & (lungs > 0), smallest)
+
+
+def _spacing(volume: Volume, slices: UnitArray) -> Triple:
+    depth, height, width = (size / count for size, count in zip(volume.extent_mm, slices.shape, strict=True))
+    return depth, height, width
 
 
 def _without_specks(mask: BoolArray, smallest: float) -> BoolArray:

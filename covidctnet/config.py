@@ -11,11 +11,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from covidctnet.errors import ConfigError
+from covidctnet.yaml_values import check_values, parse_mapping
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -173,6 +173,19 @@ class AnswerConfig:
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
+class DriftConfig:
+    """What a bundle keeps of its training studies to compare later ones with (`stability`).
+
+    `hu_quantiles` are shares of voxels; at most `max_bins` bins hold at least `studies_per_bin` training studies.
+    """
+
+    hu_quantiles: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.05, 0.25, 0.5, 0.75, 0.95)
+    hu_step: Annotated[float, Field(gt=0.0, le=100.0)] = 5.0
+    max_bins: Annotated[int, Field(ge=2, le=100)] = 10
+    studies_per_bin: Annotated[int, Field(ge=1, le=10_000)] = 5
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
 class SplitConfig:
     """Shares of patients. `denoiser` is a share of the Controls, who are in no other split."""
 
@@ -192,10 +205,9 @@ class EvaluationConfig:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class PhantomConfig:
-    """Size of the phantom cohort.
+    """Size of the phantom cohort; the defaults are the scanners' own values.
 
-    `matrix` is that of the scanners with 512 pixels and `slice_spacing_mm` that of the coarsest; those with 768
-    pixels or finer slices keep their proportion to them. The defaults are the scanners' own values.
+    `matrix` is that of the scanners with 512 pixels and `slice_spacing_mm` that of the coarsest; others in proportion.
     """
 
     controls: Annotated[int, Field(ge=0, le=100_000)] = 12
@@ -221,6 +233,7 @@ class Config:
     classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
     burden: BurdenConfig = field(default_factory=BurdenConfig)
     answer: AnswerConfig = field(default_factory=AnswerConfig)
+    drift: DriftConfig = field(default_factory=DriftConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
 
     def to_json(self) -> str:
@@ -239,11 +252,7 @@ def parse_config(values: dict[str, Any]) -> Config:
     Raises:
         ConfigError: names every field that is unknown, missing or out of range, with its value.
     """
-    try:
-        return TypeAdapter(Config).validate_python(values)
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}, not {item['input']!r}" for item in error.errors()]
-        raise ConfigError("configuration refused: " + "; ".join(lines)) from None
+    return check_values(Config, values, "configuration")
 
 
 def profile_names() -> list[str]:
@@ -271,12 +280,7 @@ def load_profile(name_or_path: str, *, seed: int | None = None, epochs: int | No
         raise ConfigError(
             f"there is no profile {name_or_path!r}; use one of {', '.join(profile_names())} or a YAML file's path"
         )
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"profile {name_or_path!r} is not YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"profile {name_or_path!r} must hold a mapping of stages, not {type(values).__name__}")
+    values = parse_mapping(text, f"profile {name_or_path!r}")
     if seed is not None:
         values["seed"] = seed
     if epochs is not None:

@@ -5,9 +5,11 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from covidctnet.config import Config
 from covidctnet.volume import UnitArray
 
 Range = tuple[float, float]
+Spacing = tuple[float, float, float]
 
 
 def study_statistics(slices: UnitArray, residual: NDArray[np.float32]) -> dict[str, float]:
@@ -24,6 +26,48 @@ def study_statistics(slices: UnitArray, residual: NDArray[np.float32]) -> dict[s
         "mean absolute residual": float(size.mean()),
         "strongest hundredth of the residual": float(np.quantile(size, 0.99)),
     }
+
+
+def hu_quantiles(slices: UnitArray, config: Config) -> dict[str, float]:
+    """Hounsfield units below which given shares of a study's voxels lie, by name, rounded.
+
+    Unrounded, air that one scanner writes as -1000 and another as -999 would count as two distributions: calibrated
+    scanners may differ by 5 HU for water (ACR CT accreditation).
+
+    Args:
+        slices: preprocessed slices, axes (z, y, x), 0 to 1: values outside of the preprocessing's range are its limits.
+        config: the shares, the range, and to what is rounded.
+    """
+    low, high, shares = config.preprocess.hu_min, config.preprocess.hu_max, config.drift.hu_quantiles
+    values = np.quantile(slices, shares).astype(np.float64) * (high - low) + low
+    values = np.round(values / config.drift.hu_step) * config.drift.hu_step
+    return {f"HU quantile {share:g}": float(value) for share, value in zip(shares, values, strict=True)}
+
+
+def spacing_statistics(spacing_mm: Spacing) -> dict[str, float]:
+    """Distances of voxel centres as the scanner gave them, by name, in mm rounded to hundredths.
+
+    Args:
+        spacing_mm: along (z, y, x), before resampling.
+    """
+    return {
+        "slice spacing mm": round(spacing_mm[0], 2),
+        "pixel spacing mm": round((spacing_mm[1] + spacing_mm[2]) / 2, 2),
+    }
+
+
+def input_statistics(
+    spacing_mm: Spacing, slices: UnitArray, residual: NDArray[np.float32], config: Config
+) -> dict[str, float]:
+    """Everything by which later studies are compared with those of training, by name.
+
+    Args:
+        spacing_mm: along (z, y, x), before resampling.
+        slices: preprocessed slices, axes (z, y, x), 0 to 1.
+        residual: slices minus denoised slices, same axes.
+        config: of the bundle.
+    """
+    return study_statistics(slices, residual) | hu_quantiles(slices, config) | spacing_statistics(spacing_mm)
 
 
 def ranges(statistics: Iterable[Mapping[str, float]]) -> dict[str, Range]:

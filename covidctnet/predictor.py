@@ -81,6 +81,11 @@ class Examination:
     denoised: UnitArray
     stack: NDArray[np.float32]
 
+    @property
+    def residual(self) -> NDArray[np.float32]:
+        """Slices minus denoised slices, -1 to 1, axes (z, y, x)."""
+        return residual(self.slices, self.denoised)
+
 
 class Predictor:
     """Answers for volumes with one bundle.

@@ -5,13 +5,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from covidctnet.errors import ConfigError
 from covidctnet.labels import LABELS
 from covidctnet.splits import SPLITS
+from covidctnet.yaml_values import check_values, parse_mapping
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -92,17 +92,8 @@ def load_policy(path: Path | None = None) -> Policy:
         text = path.read_text("utf-8")
     else:
         raise ConfigError("there is no such policy file; leave it out to use the shipped one")
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"the policy is not YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"the policy must hold a mapping, not {type(values).__name__}")
-    try:
-        return TypeAdapter(Policy).validate_python(_with_arguments(values))
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}, not {item['input']!r}" for item in error.errors()]
-        raise ConfigError("policy refused: " + "; ".join(lines)) from None
+    values = parse_mapping(text, "the policy")
+    return check_values(Policy, _with_arguments(values), "policy")
 
 
 def _with_arguments(values: dict[str, Any]) -> dict[str, Any]:

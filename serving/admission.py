@@ -1,6 +1,7 @@
 """Which study is worked on, which one waits and which one is refused; and how work learns that nobody waits for it."""
 
 import asyncio
+import contextlib
 import contextvars
 import threading
 import time
@@ -30,10 +31,12 @@ class Job:
     def __init__(self, request_id: str, seconds: float) -> None:
         self.request_id = request_id
         self.timings: dict[str, float] = {}
+        self._progress: tuple[str, float | None] = ("upload", None)
         self._started = time.monotonic()
         self._deadline = self._started + seconds
         self._stopped = threading.Event()
         self._lock = threading.Lock()
+        self._cancel: Callable[[], object] | None = None
 
     @property
     def remaining(self) -> float:
@@ -45,9 +48,35 @@ class Job:
         """Seconds since the request came."""
         return time.monotonic() - self._started
 
+    @property
+    def progress(self) -> tuple[str, float | None]:
+        """The stage that is being worked on, and which share of it is done where that is known."""
+        return self._progress
+
+    def enter(self, stage: str, share: float | None = None) -> None:
+        """Say what is being worked on, for whoever waits."""
+        self._progress = (stage, share)
+
     def stop(self) -> None:
-        """Ask the work to end at its next check."""
+        """Ask the work to end at its next check, or where it waits for somebody else."""
         self._stopped.set()
+        with self._lock:
+            cancel = self._cancel
+        if cancel is not None:
+            cancel()
+
+    @contextmanager
+    def ended_by(self, cancel: Callable[[], object]) -> Iterator[None]:
+        """Have `cancel` called by a stop while the work waits inside, also by one that came just before."""
+        with self._lock:
+            self._cancel = cancel
+        try:
+            if self._stopped.is_set():
+                cancel()
+            yield
+        finally:
+            with self._lock:
+                self._cancel = None
 
     def wait(self, seconds: float) -> None:
         """Sleep, but not after a stop."""
@@ -74,6 +103,7 @@ class Job:
     def stage(self, name: str) -> Iterator[None]:
         """Check, then time and trace what happens inside."""
         self.check()
+        self.enter(name)
         began = time.monotonic()
         try:
             with span(name):
@@ -136,6 +166,9 @@ class Admission:
             BusyError: every place is taken.
         """
         self.require_open()
+        self._require_capacity()
+
+    def _require_capacity(self) -> None:
         settings = self._settings
         if self._held >= settings.workers + settings.queue:
             waves = self._held / settings.workers
@@ -147,11 +180,13 @@ class Admission:
     async def run(self, job: Job, work: Callable[[], T]) -> T:
         """Wait for a worker and have it do the work; the place is free again when the work has really ended.
 
+        A request that passed `require_place` is worked on also where the server began to stop since.
+
         Raises:
-            NotReadyError, BusyError: see `require_place`.
+            BusyError: every place is taken.
             LateError: the deadline passed, in the queue or in the work.
         """
-        self.require_place()
+        self._require_capacity()
         loop, context, queued = asyncio.get_running_loop(), contextvars.copy_context(), time.monotonic()
 
         def begin() -> T:
@@ -162,9 +197,10 @@ class Admission:
             self._learn(time.monotonic() - began)
             return result
 
+        job.enter("queue")
         self._held += 1
         future: Future[T] = self._pool.submit(begin)
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._release))
+        future.add_done_callback(lambda _: self._release_on(loop))
         try:
             async with asyncio.timeout(job.remaining):
                 return await asyncio.wrap_future(future)
@@ -177,6 +213,11 @@ class Admission:
 
     def _learn(self, seconds: float) -> None:
         self._typical_seconds += _RECENT * (seconds - self._typical_seconds)
+
+    def _release_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        # Work that outlives the server's grace ends after its loop.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(self._release)
 
     def _release(self) -> None:
         self._held -= 1

@@ -16,6 +16,7 @@ The reader's refusals (covidctnet.errors.StudyError) are 400 where a file is unr
 cannot be judged. Whatever else is raised is 500, and its message stays in here.
 """
 
+import errno
 import http
 import math
 from dataclasses import dataclass
@@ -141,6 +142,11 @@ class Problem:
         return _GRPC.get(self.status, grpc.StatusCode.INTERNAL)
 
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}
+_FULL_SECONDS = 60.0
+_DETAIL_LETTERS = 1000
+"""A detail may repeat a name that the client chose, which may be as long as its request."""
+
 _GRPC = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     401: grpc.StatusCode.UNAUTHENTICATED,
@@ -177,6 +183,8 @@ def describe(error: BaseException, request_id: str) -> Problem:
         known = _READER.get(type(error), (422, "unsuitable_study", _NOT_JUDGED))
     elif isinstance(error, ModelNotFound):
         return describe(NotHereError("there is no model of this name"), request_id)
+    elif isinstance(error, OSError) and error.errno in _FULL:
+        return describe(NotReadyError("the server has no room for uploads", retry_after=_FULL_SECONDS), request_id)
     elif isinstance(error, InvalidInput):
         return describe(BadRequestError("the request does not follow its protocol"), request_id)
     elif isinstance(error, HTTPException):
@@ -198,7 +206,7 @@ def describe(error: BaseException, request_id: str) -> Problem:
         status=status,
         code=code,
         message=message,
-        detail=str(error),
+        detail=str(error)[:_DETAIL_LETTERS],
         request_id=request_id,
         retry_after=retry_after,
     )

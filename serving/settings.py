@@ -2,13 +2,13 @@
 
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from covidctnet.errors import ConfigError
+from covidctnet.yaml_values import check_values, parse_mapping
 
 _STRICT = ConfigDict(extra="forbid")
 
@@ -35,16 +35,21 @@ class PredictorSettings:
     max_backoff_seconds: Seconds = 2.0
     keepalive_seconds: Seconds = 30.0
     status_poll_seconds: Seconds = 1.0
+    status_seconds: Seconds = 5.0
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class UploadSettings:
     """What a request may bring: bounds hold whatever the request claims.
 
-    A zip is refused that expands more than `max_expansion` times and beyond `free_expansion_bytes`.
+    A zip is refused that expands more than `max_expansion` times and beyond `free_expansion_bytes`. Bodies go to disk,
+    but JSON and gRPC messages are held in memory, a few times over: hence `max_json_bytes` and `max_grpc_bytes`.
     """
 
     max_body_bytes: Bytes = 1_000_000_000
+    max_json_bytes: Bytes = 300_000_000
+    max_grpc_bytes: Bytes = 300_000_000
+    max_voxels: Annotated[int, Field(ge=1_000_000, le=2**32)] = 400_000_000
     max_expanded_bytes: Annotated[int, Field(ge=1_000_000, le=16_000_000_000)] = 2_000_000_000
     max_expansion: Annotated[float, Field(ge=2.0, le=1100.0)] = 100.0
     free_expansion_bytes: Annotated[int, Field(ge=0, le=2_000_000_000)] = 100_000_000
@@ -80,9 +85,24 @@ class FetchSettings:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class TelemetrySettings:
-    """`drift_window` is the number of latest studies that are compared with training."""
+    """When the latest `drift_window` studies have drifted away from training.
+
+    Nothing is told below `drift_minimum` studies. The population stability index counts as moderate or major drift
+    from the limits of N. Siddiqi (Credit Risk Scorecards, 2006) on, and only above what chance explains with a
+    probability of `drift_confidence`.
+    """
 
     drift_window: Annotated[int, Field(ge=10, le=100_000)] = 200
+    drift_minimum: Annotated[int, Field(ge=10, le=100_000)] = 30
+    drift_moderate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.1
+    drift_major: Annotated[float, Field(gt=0.0, le=10.0)] = 0.25
+    drift_confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.999
+
+    def __post_init__(self) -> None:
+        if self.drift_minimum > self.drift_window:
+            raise ValueError(f"drift_minimum ({self.drift_minimum}) must be <= drift_window ({self.drift_window})")
+        if self.drift_moderate >= self.drift_major:
+            raise ValueError(f"drift_moderate ({self.drift_moderate}) must be < drift_major ({self.drift_major})")
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -102,14 +122,10 @@ def load_settings(path: Path | None) -> ServingSettings:
     Raises:
         ConfigError: the file cannot be read, or names every field that is unknown or out of range.
     """
-    values: Any = {}
-    if path is not None:
-        try:
-            values = yaml.safe_load(path.read_text("utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
-            raise ConfigError(f"the serving settings cannot be read: {type(error).__name__}") from None
+    if path is None:
+        return ServingSettings()
     try:
-        return TypeAdapter(ServingSettings).validate_python(values)
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}, not {item['input']!r}" for item in error.errors()]
-        raise ConfigError("serving settings refused: " + "; ".join(lines)) from None
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the serving settings cannot be read ({type(error).__name__})") from None
+    return check_values(ServingSettings, parse_mapping(text, "the file of serving settings"), "serving settings")

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -76,12 +77,12 @@ def serve(options: ServeOptions, *, on_ready: Callable[[Served], None]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     settings = load_settings(options.settings)
-    bundle = load_bundle(options.bundle)
     with contextlib.ExitStack() as stack:
         base = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="covidctnet-serve-")))
+        bundle = take(options.bundle, base / "bundle")
         predictor = stack.enter_context(_running(_predictor_command(options, lay_out(bundle, base / "models"), 0)))
         port = predictor.listen(stop)["grpc"]
-        transformer = stack.enter_context(_running(_transformer_command(options, port, base)))
+        transformer = stack.enter_context(_running(_transformer_command(options, bundle.folder, port, base)))
         ports = transformer.listen(stop)
         if stop.is_set():
             return
@@ -98,6 +99,20 @@ def serve(options: ServeOptions, *, on_ready: Callable[[Served], None]) -> None:
         again = _predictor_command(options, base / "models", port)
         _watch(predictor, transformer, again, stop, stack)
         transformer.stop(settings.admission.drain_seconds)
+
+
+def take(bundle: Path, place: Path) -> Bundle:
+    """A copy of a bundle, checked, that nobody else writes to.
+
+    Training replaces a bundle's folder in place: a predictor that is started again would else load the new
+    classifier under the version of the old pair.
+
+    Raises:
+        BundleError: it is no intact bundle.
+    """
+    load_bundle(bundle)
+    shutil.copytree(bundle, place)
+    return load_bundle(place)
 
 
 def lay_out(bundle: Bundle, base_path: Path) -> Path:
@@ -199,9 +214,9 @@ def _predictor_command(options: ServeOptions, models: Path, port: int) -> list[s
     return [sys.executable, "-m", "serving.predictor", *flags, *_settings(options)]
 
 
-def _transformer_command(options: ServeOptions, predictor_port: int, spool: Path) -> list[str]:
+def _transformer_command(options: ServeOptions, bundle: Path, predictor_port: int, spool: Path) -> list[str]:
     flags = [
-        f"--bundle={options.bundle}",
+        f"--bundle={bundle}",
         f"--model_name={options.model}",
         f"--predictor_host=127.0.0.1:{predictor_port}",
         f"--host={options.host}",

@@ -7,9 +7,10 @@ import re
 from pathlib import Path
 
 from covidctnet.errors import ConfigError
-from serving.errors import UnauthenticatedError
+from serving.errors import NotReadyError, UnauthenticatedError
 
 _LINE = re.compile(r"^(?:(?P<name>[A-Za-z0-9._-]+):)?(?P<digest>[0-9a-f]{64})$")
+_REPAIR_SECONDS = 30.0
 _LOOPBACK_NAMES = frozenset({"localhost"})
 
 
@@ -50,8 +51,12 @@ class TokenFile:
 
         Raises:
             UnauthenticatedError: no token, or an unknown one.
+            NotReadyError: the file is gone or damaged, so that nobody can be let in.
         """
-        self._refresh()
+        try:
+            self._refresh()
+        except ConfigError as error:
+            raise NotReadyError(str(error), retry_after=_REPAIR_SECONDS) from None
         scheme, _, token = (authorization or "").partition(" ")
         digest = hash_token(token.strip())
         # Every digest is compared, so that the time tells nothing about which one was near.
@@ -66,8 +71,8 @@ class TokenFile:
             if stamp == self._stamp:
                 return
             lines = self._path.read_text("utf-8").splitlines()
-        except OSError as error:
-            raise ConfigError(f"the token file cannot be read: {error.strerror}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"the token file cannot be read ({type(error).__name__})") from None
         self._digests, self._stamp = _parse(lines), stamp
 
 

@@ -29,7 +29,7 @@ _USED = (
     "SeriesInstanceUID", "StudyInstanceUID", "SeriesNumber", "ImageType", "ConvolutionKernel", "SliceThickness",
     "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient", "GantryDetectorTilt", "RescaleSlope",
     "RescaleIntercept", "RescaleType", "PixelPaddingValue", "Manufacturer", "ManufacturerModelName", "KVP",
-    "BodyPartExamined", "PatientPosition", "PhotometricInterpretation", "HighBit", "LossyImageCompression",
+    "BodyPartExamined", "PatientID", "PatientPosition", "PhotometricInterpretation", "HighBit", "LossyImageCompression",
 )  # fmt: skip
 
 _USED_TAGS = tuple(Tag(keyword) for keyword in _USED)

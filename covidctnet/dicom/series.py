@@ -61,8 +61,10 @@ def choose_series(slices: list[Slice], config: ReaderConfig) -> Choice:
     """The original axial series with the most slices; of equal ones the thinner, then the softer kernel.
 
     Raises:
-        UnsuitableSeriesError: no series remains; the message tells why each was passed over.
+        UnsuitableSeriesError: the images are of several patients, or no series remains; the message tells why each
+            was passed over.
     """
+    _require_one_patient(slices)
     refused, candidates = [], []
     for series in group_series(slices):
         reason = _why_not(series, config)
@@ -82,9 +84,19 @@ def choose_series(slices: list[Slice], config: ReaderConfig) -> Choice:
         parts.append("passed over " + "; ".join(refused))
     reason = "; ".join(parts)
     warnings = [reason] if others else []
+    studies = {series[0].text("StudyInstanceUID") for series in candidates}
+    if len(studies) > 1:
+        warnings.append(f"series of {len(studies)} studies were handed in, and the answer is about one of them")
     if any(image.text("LossyImageCompression") == "01" for image in chosen):
         warnings.append("the images were compressed with loss: fine structures may be gone")
     return Choice(slices=chosen, reason=reason, warnings=tuple(warnings))
+
+
+def _require_one_patient(slices: list[Slice]) -> None:
+    # An answer about whoever has more slices would be filed under whoever was asked about.
+    patients = {image.text("PatientID") for image in slices} - {""}
+    if len(patients) > 1:
+        raise UnsuitableSeriesError(f"the images are of {len(patients)} patients; send the study of one")
 
 
 def describe(series: list[Slice]) -> str:

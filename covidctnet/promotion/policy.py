@@ -7,11 +7,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from covidctnet.errors import ConfigError
+from covidctnet.yaml_values import check_values, parse_mapping
 
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -108,11 +108,7 @@ def parse_policy(values: Any) -> Policy:
     Raises:
         ConfigError: names every field that is unknown, missing or out of range, with its value.
     """
-    try:
-        return TypeAdapter(Policy).validate_python(values)
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}, not {item['input']!r}" for item in error.errors()]
-        raise ConfigError("promotion policy refused: " + "; ".join(lines)) from None
+    return check_values(Policy, values, "promotion policy")
 
 
 def policy_names() -> list[str]:
@@ -136,9 +132,4 @@ def load_policy(name_or_path: str = "default") -> Policy:
             f"there is no promotion policy {Path(name_or_path).name!r}; use one of {', '.join(policy_names())} "
             "or a YAML file's path"
         )
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        problem = getattr(error, "problem", None) or "cannot be parsed"
-        raise ConfigError(f"promotion policy {Path(name_or_path).name!r} is not YAML: {problem}") from None
-    return parse_policy(values)
+    return parse_policy(parse_mapping(text, f"promotion policy {Path(name_or_path).name!r}"))

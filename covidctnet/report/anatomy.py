@@ -1,6 +1,7 @@
 """Regions of preprocessed slices that the figures need: lungs, body, surfaces, the slice to show."""
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from covidctnet.lungs import segment_aerated
@@ -9,6 +10,9 @@ from covidctnet.volume import BoolArray, UnitArray
 
 DEFAULT_WINDOW_HU = (-1000.0, 400.0)
 """What 0 and 1 stand for unless the configuration says otherwise (paper, Methods, "Preprocessing")."""
+
+RESIDUAL_RANGE = 0.35
+"""Colours end here, the same in every figure and report, so that they can be compared by eye."""
 
 _BODY_HU = -300.0
 
@@ -61,9 +65,14 @@ def slice_to_show(example: CaseExample, lung: BoolArray) -> int:
     """
     if example.infection is not None and example.infection.any():
         return int(example.infection.sum(axis=(1, 2)).argmax())
+    return strongest_slice(example.residual, lung)
+
+
+def strongest_slice(residual: NDArray[np.float32], lung: BoolArray) -> int:
+    """Index along z of the slice with the strongest mean residual in the lungs; the middle one where no lung is."""
     areas = lung.sum(axis=(1, 2))
     if not lung.any():
-        return len(example.slices) // 2
-    sums = (np.abs(example.residual) * lung).sum(axis=(1, 2))
+        return len(residual) // 2
+    sums = (np.abs(residual) * lung).sum(axis=(1, 2))
     strength = np.where(areas >= 0.5 * areas.max(), sums / np.maximum(areas, 1), -1.0)
     return int(strength.argmax())

@@ -9,9 +9,8 @@ from mpl_toolkits.mplot3d.axes3d import Axes3D
 from numpy.typing import NDArray
 
 from covidctnet.labels import LABELS
-from covidctnet.report.anatomy import DEFAULT_WINDOW_HU, body_region, lung_region, surface
+from covidctnet.report.anatomy import DEFAULT_WINDOW_HU, RESIDUAL_RANGE, body_region, lung_region, surface
 from covidctnet.report.data import CaseExample
-from covidctnet.report.images import RESIDUAL_RANGE
 from covidctnet.report.style import CLASS_COLOURS, SIGNED, SOFT, new_figure, styled
 from covidctnet.volume import BoolArray
 

@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 
 from covidctnet.evaluation.tables import format_value
 from covidctnet.labels import LABELS
-from covidctnet.report.anatomy import DEFAULT_WINDOW_HU
+from covidctnet.report.anatomy import DEFAULT_WINDOW_HU, RESIDUAL_RANGE
 from covidctnet.report.clouds import STRONG_RESIDUAL, cloud_figure
 from covidctnet.report.comparisons import baseline_figure, contrast_figure
 from covidctnet.report.curves import confusion_figure, learning_figure, reliability_figure, roc_figure
 from covidctnet.report.data import ReportData
-from covidctnet.report.images import MOST_WRONG, RESIDUAL_RANGE, gallery_figure, slices_figure
+from covidctnet.report.images import MOST_WRONG, gallery_figure, slices_figure
 
 
 @dataclass(frozen=True, kw_only=True)

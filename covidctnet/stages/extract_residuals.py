@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covidctnet.config import Config
-from covidctnet.distribution import study_statistics
+from covidctnet.distribution import hu_quantiles, study_statistics
 from covidctnet.files import read_json, write_json
 from covidctnet.progress import Progress, silent
 from covidctnet.residual import Denoiser, denoise, residual, stack_residual
@@ -26,7 +26,7 @@ def extract_residuals(
     Args:
         slices: holds `<case>.npy`, float32 (z, y, x).
         denoiser: as it was written, on the backend that serving uses.
-        config: residual shape and batch size.
+        config: residual shape and batch size, and which quantiles are kept.
         output: receives `stacks.npy`, float32 (case, z, y, x), filled on disk case by case, and `cases.json`
             with the name of each case and the statistics that tell later whether a study is unlike it.
         on_progress: told of each finished case.
@@ -43,7 +43,13 @@ def extract_residuals(
         array = np.load(path)
         denoised = denoise(denoiser, array, config.residual.batch_size)
         stacks[index] = stack_residual(array, denoised, config.residual)
-        rows.append({"case": path.stem, "statistics": study_statistics(array, residual(array, denoised))})
+        rows.append(
+            {
+                "case": path.stem,
+                "statistics": study_statistics(array, residual(array, denoised)),
+                "hu_quantiles": hu_quantiles(array, config),
+            }
+        )
         on_progress("extract residuals", index + 1, len(paths))
     stacks.flush()
     os.replace(partial, output / _STACKS)
@@ -58,19 +64,23 @@ class ResidualStacks:
     Attributes:
         stacks: by case, float32 (z, y, x), memory-mapped.
         statistics: by case, see `distribution.study_statistics`.
+        hu_quantiles: by case, see `distribution.hu_quantiles`.
     """
 
     stacks: dict[str, NDArray[np.float32]]
     statistics: dict[str, dict[str, float]]
+    hu_quantiles: dict[str, dict[str, float]]
 
     @classmethod
     def load(cls, folders: Iterable[Path]) -> "ResidualStacks":
         """Open the stacks of every shard."""
         stacks: dict[str, NDArray[np.float32]] = {}
         statistics: dict[str, dict[str, float]] = {}
+        quantiles: dict[str, dict[str, float]] = {}
         for folder in folders:
             rows: Sequence[dict[str, Any]] = read_json(folder / _ROWS)
             mapped = np.load(folder / _STACKS, mmap_mode="r") if rows else []
             for row, stack in zip(rows, mapped, strict=True):
-                stacks[row["case"]], statistics[row["case"]] = stack, row["statistics"]
-        return cls(stacks=stacks, statistics=statistics)
+                name = row["case"]
+                stacks[name], statistics[name], quantiles[name] = stack, row["statistics"], row["hu_quantiles"]
+        return cls(stacks=stacks, statistics=statistics, hu_quantiles=quantiles)

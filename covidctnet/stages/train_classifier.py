@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covidctnet.bundle import Bundle, Calibration, Reference, patient_key, write_bundle
-from covidctnet.distribution import ranges
+from covidctnet.config import Config
+from covidctnet.distribution import ranges, spacing_statistics
 from covidctnet.evaluation.calibration import apply_temperature, fit_temperature, fit_threshold
 from covidctnet.files import link_tree
 from covidctnet.labels import COVID
 from covidctnet.networks.saving import export_classifier, load_classifier
+from covidctnet.stability import count_categories, fit_bins
 from covidctnet.stages.extract_residuals import ResidualStacks
 from covidctnet.stages.prepared import PreparedCase, PreparedCohort
 from covidctnet.stages.training_state import TrainingState
@@ -98,7 +100,7 @@ def train_and_write_bundle(
         networks=networks,
         config=state.config,
         calibration=calibrate(validation, networks / "classifier"),
-        reference=_reference(prepared, residuals.statistics),
+        reference=_reference(prepared, residuals, state.config),
         data_version=data_version,
         code_version=state.code_version,
     )
@@ -114,12 +116,19 @@ def calibrate(validation: LabelledResiduals, classifier: Path) -> Calibration:
     return Calibration(temperature=temperature, threshold=fit_threshold(covid, validation.labels))
 
 
-def _reference(prepared: PreparedCohort, statistics: Mapping[str, dict[str, float]]) -> Reference:
+def _reference(prepared: PreparedCohort, residuals: ResidualStacks, config: Config) -> Reference:
+    # Without the denoiser's own Controls: it knows them by heart, so their residual is too small.
     train = prepared.of("train")
+    scanners = [str(case.scanner) for case in (*prepared.of("denoiser"), *train)]
+    inputs = [
+        residuals.statistics[case.case.case]
+        | residuals.hu_quantiles[case.case.case]
+        | spacing_statistics(case.spacing_mm)
+        for case in train
+    ]
     return Reference(
-        scanners=tuple(sorted({str(case.scanner) for case in (*prepared.of("denoiser"), *train)})),
-        # Without the denoiser's own Controls: it knows them by heart, so their residual is too small.
-        ranges=ranges(statistics[case.case.case] for case in train),
+        scanners=tuple(sorted(set(scanners))),
+        ranges=ranges(residuals.statistics[case.case.case] for case in train),
         trained_on=tuple(
             sorted(
                 {
@@ -129,4 +138,6 @@ def _reference(prepared: PreparedCohort, statistics: Mapping[str, dict[str, floa
                 }
             )
         ),
+        distributions={name: fit_bins([study[name] for study in inputs], config.drift) for name in inputs[0]},
+        scanner_mix=count_categories(scanners),
     )

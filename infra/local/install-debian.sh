@@ -1,12 +1,19 @@
 #!/bin/sh
-# PostgreSQL for the local stack, from Debian packages; the other services come from requirements/dev.lock.
-# Does nothing where it is installed. Needs root.
+# From Debian packages: PostgreSQL for the local stack, Chromium for the tests of the reading page. The other services
+# come from requirements/dev.lock. Does nothing where both are installed. Needs root.
 set -eu
-if ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then
-  exit 0
+missing=""
+if ! ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1; then
+  # The package would start a cluster of its own on the usual port.
+  mkdir -p /etc/postgresql-common
+  echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf
+  missing="postgresql"
 fi
-# The package would start a cluster of its own on the usual port.
-mkdir -p /etc/postgresql-common
-echo "create_main_cluster = false" > /etc/postgresql-common/createcluster.conf
-apt-get update -qq
-DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null
+if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; then
+  missing="$missing chromium fonts-dejavu-core"
+fi
+if [ -n "$missing" ]; then
+  apt-get update -qq
+  # shellcheck disable=SC2086 - the names are words of their own
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+fi

@@ -4,13 +4,13 @@ import re
 from dataclasses import field
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from covidctnet.errors import ConfigError
+from covidctnet.yaml_values import check_values, parse_mapping
 
 _STRICT = ConfigDict(extra="forbid")
 _PINNED = re.compile(r".+@sha256:[0-9a-f]{64}")
@@ -137,16 +137,7 @@ def load_settings(name_or_path: str, *, image: str | None = None) -> PipelineSet
         text = Path(name_or_path).read_text("utf-8")
     else:
         raise ConfigError(f"there are no settings {name_or_path!r}; use local, cluster or a YAML file's path")
-    try:
-        values: Any = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"the settings {name_or_path!r} are not YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"the settings {name_or_path!r} must hold a mapping, not {type(values).__name__}")
+    values = parse_mapping(text, f"the file of settings {name_or_path!r}")
     if image is not None:
         values["image"] = image
-    try:
-        return TypeAdapter(PipelineSettings).validate_python(values)
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}, not {item['input']!r}" for item in error.errors()]
-        raise ConfigError("settings refused: " + "; ".join(lines)) from None
+    return check_values(PipelineSettings, values, "settings")

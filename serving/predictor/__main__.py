@@ -1,8 +1,10 @@
 """`python -m serving.predictor`: flags as TensorFlow Serving has them."""
 
 import argparse
+import sys
 from pathlib import Path
 
+from covidctnet.errors import CovidCTNetError
 from serving.lifetime import stop_with_parent
 from serving.settings import load_settings
 from serving.telemetry.logs import configure_logs, quiet_tensorflow
@@ -22,13 +24,17 @@ def main() -> None:
     quiet_tensorflow()
     from serving.predictor.server import serve_models
 
-    serve_models(
-        name=arguments.model_name,
-        base_path=arguments.model_base_path,
-        host=arguments.host,
-        port=arguments.port,
-        settings=load_settings(arguments.settings).predictor,
-    )
+    try:
+        serve_models(
+            name=arguments.model_name,
+            base_path=arguments.model_base_path,
+            host=arguments.host,
+            port=arguments.port,
+            settings=load_settings(arguments.settings).predictor,
+        )
+    except (CovidCTNetError, OSError) as error:
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        sys.exit(3)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LOG = logging.getLogger(__name__)
+
+_TRIES = 5
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -50,18 +53,21 @@ class ModelStore:
         self._lock = threading.Lock()
         self._current: LoadedModel | None = None
         self._failed: dict[int, str] = {}
+        self._tries: Counter[int] = Counter()
         self._ended: set[int] = set()
 
     def refresh(self) -> None:
-        """Load the highest version that is not loaded yet, then let go of the one before it."""
-        versions = sorted(int(path.name) for path in self._base_path.iterdir() if _is_version(path))
-        current = self._current
-        wanted = versions[-1] if versions else None
-        if wanted is None or wanted in self._failed or (current is not None and current.version == wanted):
+        """Load the highest version that is not loaded yet, then let go of the one before it.
+
+        A version that cannot be loaded is tried again, for it may still be on its way; then it is left alone.
+        """
+        wanted, current = self._highest(), self._current
+        if wanted is None or (current is not None and current.version == wanted) or self._tries[wanted] == _TRIES:
             return
+        self._tries[wanted] += 1
         try:
             loaded = load_model(self._base_path / str(wanted), wanted)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except Exception as error:  # noqa: BLE001 - TensorFlow raises whatever a damaged model leads to
             _LOG.error("version %d cannot be loaded: %s", wanted, type(error).__name__)
             with self._lock:
                 self._failed[wanted] = f"cannot be loaded: {type(error).__name__}"
@@ -70,8 +76,17 @@ class ModelStore:
             if current is not None:
                 self._ended.add(current.version)
             self._ended.discard(wanted)
+            self._failed.pop(wanted, None)
             self._current = loaded
+        self._tries.clear()
         _LOG.info("serving %s version %d", self.name, wanted)
+
+    def _highest(self) -> int | None:
+        try:
+            return max((int(path.name) for path in self._base_path.iterdir() if _is_version(path)), default=None)
+        except OSError as error:
+            _LOG.error("the versions cannot be listed: %s", type(error).__name__)
+            return None
 
     def find(self, name: str, version: int | None) -> LoadedModel | None:
         """The model that answers for a name and version; None where there is none."""

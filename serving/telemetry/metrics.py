@@ -34,8 +34,26 @@ class Metrics:
         self.residual = Histogram(
             "covidctnet_residual_energy", "Mean absolute residual", buckets=_RESIDUAL, registry=registry
         )
-        self.drift = Gauge(
-            "covidctnet_drift", "Distance of the recent inputs from training", ("statistic",), registry=registry
+        self.drift_studies = Gauge(
+            "covidctnet_drift_studies", "Studies in the window that is compared with training", registry=registry
+        )
+        self.drift_index = Gauge(
+            "covidctnet_drift_index",
+            "Population stability index of recent studies against training; absent with too few studies",
+            ("statistic",),
+            registry=registry,
+        )
+        self.drift_by_chance = Gauge(
+            "covidctnet_drift_by_chance", "Index that chance explains", ("statistic",), registry=registry
+        )
+        self.drift_level = Gauge(
+            "covidctnet_drift_level", "0 none, 1 moderate, 2 major", ("statistic",), registry=registry
+        )
+        self.drift_outside = Gauge(
+            "covidctnet_drift_outside",
+            "Share of recent studies outside of the training range",
+            ("statistic",),
+            registry=registry,
         )
 
 

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from covidctnet.labels import LABELS
 from serving.admission import Job
-from serving.errors import LateError, NotReadyError
+from serving.errors import LateError, NotReadyError, StoppedError
 from serving.messages import predict_pb2, prediction_service_pb2_grpc, tensor_pb2, types_pb2
 from serving.settings import PredictorSettings
 from serving.transformer.channel import channel_options
 
 _LOG = logging.getLogger(__name__)
 _RETRIED = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.ABORTED}
+_ROUNDING = 1e-3
 _INPUT, _OUTPUT, _SIGNATURE = "residual", "probabilities", "serving_default"
 
 
@@ -61,8 +62,12 @@ class RemoteClassifier:
         request.output_filter.append(_OUTPUT)
         for attempt in range(1, self._settings.attempts + 1):
             job.check()
+            call = self._stub.Predict.future(request, timeout=min(self._settings.call_seconds, job.remaining))
             try:
-                response = self._stub.Predict(request, timeout=min(self._settings.call_seconds, job.remaining))
+                with job.ended_by(call.cancel):
+                    response = call.result()
+            except grpc.FutureCancelledError:
+                raise StoppedError("the work was stopped while the predictor was asked") from None
             except grpc.RpcError as error:
                 self._refuse_or_wait(error.code(), attempt, job)
             else:
@@ -91,9 +96,16 @@ class RemoteClassifier:
         if response.model_spec.version.value != self._version:
             raise NotReadyError("the predictor answered with another pair's version", retry_after=5)
         probabilities = _from_tensor(response.outputs[_OUTPUT])
-        if probabilities.shape != (count, len(LABELS)) or not np.isfinite(probabilities).all():
-            raise NotReadyError(f"the predictor answered shape {probabilities.shape}, or values that are not finite")
+        if probabilities.shape != (count, len(LABELS)) or not _are_probabilities(probabilities):
+            raise NotReadyError(
+                f"the predictor answered shape {probabilities.shape}, or values that are no probabilities"
+            )
         return probabilities
+
+
+def _are_probabilities(values: NDArray[np.float32]) -> bool:
+    # Not a number compares as false.
+    return bool((values >= 0).all() and np.allclose(values.sum(axis=1), 1.0, rtol=0, atol=_ROUNDING))
 
 
 def _to_tensor(array: NDArray[np.float32]) -> Any:

@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -17,6 +18,7 @@ from serving.telemetry.logs import request_id
 from serving.telemetry.metrics import Metrics
 from serving.telemetry.tracing import span
 from serving.tokens import TokenFile, is_loopback
+from serving.transformer.page import PATHS as PAGE_PATHS
 
 _LOG = logging.getLogger(__name__)
 _OPEN = frozenset({"/v2/health/live", "/v2/health/ready"})
@@ -84,21 +86,25 @@ class Edge:
         request = Request(scope)
         try:
             if scope["path"] not in _OPEN:
-                self._require_access(headers)
+                self._require_access(scope["path"], headers)
             await self._app(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the last line of defence: every error gets the one shape
             if send.code == 0:
                 response = await handle_error(request, error)
                 await response(scope, receive, send)
+            else:
+                _LOG.error("an answer broke off", exc_info=error)
 
-    def _require_access(self, headers: Headers) -> None:
+    def _require_access(self, path: str, headers: Headers) -> None:
         if self._tokens is not None:
-            self._tokens.require(headers.get("authorization"))
+            if path not in PAGE_PATHS:
+                self._tokens.require(headers.get("authorization"))
             return
-        # Without tokens, a web page elsewhere could reach this port under a name of its own (DNS rebinding).
-        host = headers.get("host", "").rsplit(":", 1)[0].strip("[]")
-        if not is_loopback(host):
+        # Without tokens, a web page elsewhere could reach this port, under a name of its own (DNS rebinding) or not.
+        if not is_loopback(_host(f"//{headers.get('host', '')}")):
             raise BadRequestError("without tokens, only requests to a loopback host are answered")
+        if "origin" in headers and not is_loopback(_host(headers["origin"])):
+            raise BadRequestError("without tokens, pages of other hosts are not answered")
 
     def _conclude(self, scope: Scope, status: int, seconds: float) -> None:
         protocol = protocol_of(scope["path"])
@@ -115,6 +121,13 @@ class Edge:
         _LOG.info("request", extra={"fields": fields})
 
 
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+
+
 class _Status:
     """Sends on, adds the request id to the headers, and keeps the status code."""
 
@@ -129,6 +142,7 @@ class _Status:
             headers["x-request-id"] = self._request_id
             headers["cache-control"] = "no-store"
             headers["x-content-type-options"] = "nosniff"
+            headers["referrer-policy"] = "no-referrer"
         await self._send(message)
 
 

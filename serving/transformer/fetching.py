@@ -16,6 +16,7 @@ from serving.transformer.codecs.archives import require_zip
 from serving.transformer.uploads import PartWriter
 
 _CHUNK = 1 << 20
+_LONGEST_URL = 2000
 _ACCEPT = 'multipart/related; type="application/dicom"'
 
 
@@ -39,6 +40,8 @@ class Fetcher:
             UploadTimeoutError: it did not arrive in time.
             NotReadyError: the source cannot be reached.
         """
+        if not (url.isascii() and url.isprintable()) or " " in url or len(url) > _LONGEST_URL:
+            raise _not_allowed()
         try:
             parts = urlsplit(url)
         except ValueError:

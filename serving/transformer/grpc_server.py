@@ -1,5 +1,6 @@
 """Open Inference Protocol v2 over gRPC, on the same data plane as REST."""
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -71,10 +72,10 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):  
             async def receive(folder: Path) -> Decoded:
                 return await anyio.to_thread.run_sync(v2.decode_grpc, request, folder, self._plane.settings.upload)
 
-            documents, _ = await self._plane.answer(
+            answered, _ = await self._plane.answer(
                 request.model_name, request.model_version, identifier, receive, seconds=context.time_remaining()
             )
-            return v2.encode_grpc(documents, request.id, request.model_name)
+            return v2.encode_grpc([one.document for one in answered], request.id, request.model_name)
 
     async def _is_ready(self) -> bool:
         with contextlib.suppress(NotReadyError):
@@ -94,6 +95,9 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):  
                 self._tokens.require(_text(metadata.get("authorization")))
             with span("grpc", carrier=_texts(metadata), request_id=identifier):
                 yield identifier
+        except asyncio.CancelledError:
+            status = grpc.StatusCode.CANCELLED
+            raise
         except Exception as error:  # noqa: BLE001 - the last line of defence: every error gets the one shape
             problem = describe(error, identifier)
             status = problem.grpc_code

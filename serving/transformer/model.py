@@ -7,19 +7,30 @@ from typing import Any
 
 from kserve import Model
 
+from covidctnet.report.explain import ReportKind
 from serving.admission import Admission, Job
 from serving.telemetry.recorder import Recorder
 from serving.transformer.codecs.v2 import INPUT, OUTPUTS
 from serving.transformer.pair import PairMonitor
+from serving.transformer.reports import Report
 from serving.transformer.studies import StudyResult, StudyService, to_document
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRequest:
-    """Studies to answer for, and the job that they belong to."""
+    """Studies to answer for, the job that they belong to, and the report that is wanted of each."""
 
     studies: tuple[Path, ...]
     job: Job
+    report: ReportKind | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """A study's JSON document, and its report where one was asked for."""
+
+    document: dict[str, Any]
+    report: Report | None
 
 
 class CovidCTNetModel(Model):  # type: ignore[misc]
@@ -59,7 +70,7 @@ class CovidCTNetModel(Model):  # type: ignore[misc]
         """Examine the studies in a worker, one after the other."""
 
         def work() -> list[StudyResult]:
-            return [self._service.examine(study, payload.job) for study in payload.studies]
+            return [self._service.examine(study, payload.job, payload.report) for study in payload.studies]
 
         return payload, await self._admission.run(payload.job, work)
 
@@ -68,12 +79,12 @@ class CovidCTNetModel(Model):  # type: ignore[misc]
         result: tuple[StudyRequest, list[StudyResult]],
         headers: Mapping[str, str] | None = None,
         response_headers: Any = None,
-    ) -> list[dict[str, Any]]:
+    ) -> list[Answered]:
         """One JSON document a study."""
         request, examined = result
         self._recorder.record(examined, request.job)
         version = self._service.bundle.serving_version
-        return [to_document(study, request.job, version) for study in examined]
+        return [Answered(document=to_document(study, request.job, version), report=study.report) for study in examined]
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """The v2 input."""

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from covidctnet.report.explain import KINDS, MEDIA_TYPES
+
 _PROBLEM: dict[str, Any] = {
     "type": "object",
     "required": ["code", "message", "detail", "request_id"],
@@ -50,6 +52,7 @@ ANSWER: dict[str, Any] = {
         "timings": {"type": "object", "additionalProperties": {"type": "number"}, "description": "seconds by stage"},
     },
 }
+_BYTES = {"type": "string", "format": "binary"}
 _ZIP_TEXT = {"type": "string", "contentEncoding": "base64", "description": "a zip of DICOM files"}
 
 
@@ -64,10 +67,20 @@ def _operation(body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+_REPORT: dict[str, Any] = {
+    "name": "report",
+    "in": "query",
+    "required": False,
+    "schema": {"type": "string", "enum": list(KINDS)},
+    "description": "a report instead of the JSON answer, which it carries: `png`, a picture (text chunk `answer`); "
+    "`html`, a page that needs nothing else (script `answer`); `volume`, a zip of answer.json, and of ct.nii.gz (HU) "
+    "and residual.nii.gz (input minus denoised) as NIfTI-1, int16, on the grid of the series",
+}
+
 STUDIES = _operation(
     {
-        "application/zip": {"schema": {"type": "string", "format": "binary"}},
-        "application/dicom": {"schema": {"type": "string", "format": "binary"}},
+        "application/zip": {"schema": _BYTES},
+        "application/dicom": {"schema": _BYTES},
         "multipart/form-data": {
             "schema": {
                 "type": "object",
@@ -75,8 +88,11 @@ STUDIES = _operation(
             }
         },
     },
-    {"application/json": {"schema": ANSWER}},
-)
+    {
+        "application/json": {"schema": ANSWER},
+        **{kind.partition(";")[0]: {"schema": _BYTES} for kind in MEDIA_TYPES.values()},
+    },
+) | {"parameters": [_REPORT]}
 V1_PREDICT = _operation(
     {
         "application/json": {
@@ -107,10 +123,10 @@ V1_PREDICT = _operation(
 V2_INFER = _operation(
     {
         "application/json": {"schema": {"type": "object", "description": "one BYTES input `study`, base64 in `data`"}},
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        "application/octet-stream": {"schema": _BYTES},
     },
     {
         "application/json": {"schema": {"type": "object", "description": "outputs answer, label, probabilities"}},
-        "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+        "application/octet-stream": {"schema": _BYTES},
     },
 )

@@ -104,4 +104,4 @@ class PairMonitor:
         request.model_spec.name = self._model
         if version is not None:
             request.model_spec.version.value = version
-        return await self._stub.GetModelStatus(request, timeout=self._settings.call_seconds)
+        return await self._stub.GetModelStatus(request, timeout=self._settings.status_seconds)

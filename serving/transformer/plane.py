@@ -11,12 +11,14 @@ from typing import Any
 import anyio.to_thread
 from kserve.protocol.dataplane import DataPlane
 
+from covidctnet.report.explain import ReportKind
 from serving.admission import Admission, Job
 from serving.errors import BusyError, NotHereError, StoppedError
 from serving.settings import ServingSettings
 from serving.transformer.codecs import Decoded
-from serving.transformer.model import StudyRequest
+from serving.transformer.model import Answered, StudyRequest
 from serving.transformer.pair import PairMonitor
+from serving.transformer.progress import ProgressBook
 
 Receive = Callable[[Path], Awaitable[Decoded]]
 """Receives and decodes a request into a folder."""
@@ -28,7 +30,7 @@ _LOOK_SECONDS = 0.2
 
 
 class StudyPlane:
-    """Takes a request from its first byte to its documents.
+    """Takes a request from its first byte to its answers.
 
     Args:
         dataplane: KServe's, with the model registered.
@@ -48,6 +50,7 @@ class StudyPlane:
         spool: Path,
     ) -> None:
         self.dataplane, self.admission, self.pair, self.settings = dataplane, admission, pair, settings
+        self.progress = ProgressBook()
         self._spool = spool
         self._uploads = 0
 
@@ -58,9 +61,10 @@ class StudyPlane:
         request_id: str,
         receive: Receive,
         *,
+        report: ReportKind | None = None,
         seconds: float | None = None,
         gone: Gone | None = None,
-    ) -> tuple[list[dict[str, Any]], Decoded]:
+    ) -> tuple[list[Answered], Decoded]:
         """Answer for the studies of one request; cancelling it stops the work.
 
         Args:
@@ -68,6 +72,7 @@ class StudyPlane:
             version: as the client pins it, if so.
             request_id: for answers and logs.
             receive: receives and decodes the request.
+            report: to draw beside each answer.
             seconds: the client's own deadline, where it is shorter.
             gone: where the protocol does not cancel the call by itself.
 
@@ -81,16 +86,16 @@ class StudyPlane:
             raise NotHereError(f"version {version} is not served here, but {self.pair.version}")
         await self.pair.require_ready()
         self.admission.require_place()
-        async with self._folder() as folder:
+        async with self._folder() as folder, self.progress.following(job):
             with job.stage("upload"):
                 async with self._upload():
                     decoded = await receive(folder)
             try:
-                answer = self.dataplane.infer(model, StudyRequest(studies=decoded.studies, job=job))
-                documents, _ = await (answer if gone is None else while_connected(answer, gone))
+                answer = self.dataplane.infer(model, StudyRequest(studies=decoded.studies, job=job, report=report))
+                answered, _ = await (answer if gone is None else while_connected(answer, gone))
             finally:
                 job.stop()
-        return documents, decoded
+        return answered, decoded
 
     @asynccontextmanager
     async def _folder(self) -> AsyncIterator[Path]:

@@ -1,12 +1,13 @@
 """HTTP routes: each names its codec, and the shared data plane does the rest."""
 
-import functools
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import anyio.to_thread
 import orjson
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from serving.errors import WrongTypeError
@@ -15,6 +16,7 @@ from serving.telemetry.metrics import Metrics
 from serving.transformer.codecs import Decoded, v1, v2
 from serving.transformer.openapi import STUDIES, V1_PREDICT, V2_INFER
 from serving.transformer.plane import StudyPlane
+from serving.transformer.reports import parse_kind
 from serving.transformer.uploads import receive_body, receive_study
 
 _JSON = {"application/json", ""}
@@ -30,36 +32,45 @@ def study_routes(plane: StudyPlane, model: str, fetch: v1.Fetch) -> APIRouter:
         fetch: gets studies that v1 instances name by an address.
     """
     router, limits = APIRouter(), plane.settings.upload
+    # A JSON body takes several times its size in memory while it is decoded: one at a time.
+    decoding = asyncio.Semaphore(1)
 
     @router.post("/v1/studies", tags=["plain"], summary="Send a study, get its answer", openapi_extra=STUDIES)
     async def post_study(request: Request) -> Response:
         async def receive(folder: Path) -> Decoded:
             return await receive_study(request, folder, limits)
 
-        documents, _ = await plane.answer(model, None, _id(request), receive, gone=request.is_disconnected)
-        return _json(documents[0])
+        kind = parse_kind(request.query_params.get("report"))
+        answered, _ = await plane.answer(model, None, _id(request), receive, report=kind, gone=request.is_disconnected)
+        (one,) = answered
+        if one.report is None:
+            return _json(one.document)
+        return StreamingResponse(one.report.chunks(), headers=one.report.headers(_id(request)))
 
     @router.post("/v1/models/{name}:predict", tags=["KServe v1"], summary="Predict", openapi_extra=V1_PREDICT)
     async def predict(request: Request, name: str) -> Response:
         async def receive(folder: Path) -> Decoded:
             _require_type(request, _JSON)
             body = folder / "body"
-            await receive_body(request, body, limits)
-            return await anyio.to_thread.run_sync(functools.partial(v1.decode, body, folder, limits, fetch))
+            await receive_body(request, body, limits, most=limits.max_json_bytes)
+            async with decoding:
+                named = await anyio.to_thread.run_sync(v1.decode, body, folder, limits)
+            return await anyio.to_thread.run_sync(v1.fetch_all, named, folder, fetch)
 
-        documents, _ = await plane.answer(name, None, _id(request), receive, gone=request.is_disconnected)
-        return _json(v1.encode(documents))
+        answered, _ = await plane.answer(name, None, _id(request), receive, gone=request.is_disconnected)
+        return _json(v1.encode([one.document for one in answered]))
 
     async def infer(request: Request, name: str, version: str | None = None) -> Response:
         async def receive(folder: Path) -> Decoded:
             length = request.headers.get(v2.JSON_LENGTH)
             _require_type(request, _JSON if length is None else _BINARY)
             body = folder / "body"
-            await receive_body(request, body, limits)
-            return await anyio.to_thread.run_sync(functools.partial(v2.decode_rest, body, length, folder, limits))
+            await receive_body(request, body, limits, most=None if length else limits.max_json_bytes)
+            async with decoding:
+                return await anyio.to_thread.run_sync(v2.decode_rest, body, length, folder, limits)
 
-        documents, decoded = await plane.answer(name, version, _id(request), receive, gone=request.is_disconnected)
-        content, headers = v2.encode_rest(documents, decoded.options["request"], name)
+        answered, decoded = await plane.answer(name, version, _id(request), receive, gone=request.is_disconnected)
+        content, headers = v2.encode_rest([one.document for one in answered], decoded.options["request"], name)
         return Response(content, headers=headers)
 
     for path in ("/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"):

@@ -35,13 +35,17 @@ from serving.transformer.edge import Edge, handle_error
 from serving.transformer.fetching import Fetcher
 from serving.transformer.grpc_server import InferenceService, start_grpc
 from serving.transformer.model import CovidCTNetModel
+from serving.transformer.page import page_routes
 from serving.transformer.pair import PairMonitor
 from serving.transformer.plane import StudyPlane
+from serving.transformer.progress import progress_routes
 from serving.transformer.routes import state_routes, study_routes
 from serving.transformer.studies import StudyService
 
 _LOG = logging.getLogger(__name__)
 _ENVELOPE_BYTES = 1_000_000
+_SMALL_CALLS = 8
+"""Health and metadata beside the studies."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +109,7 @@ def _assemble(
     classifier = RemoteClassifier(addresses.predictor, addresses.model, version, settings.predictor)
     pair = PairMonitor(addresses.predictor, addresses.model, bundle, settings.predictor)
     admission = Admission(settings.admission)
-    metrics, drift = Metrics(REGISTRY), DriftWindow(bundle.reference, settings.telemetry.drift_window)
+    metrics, drift = Metrics(REGISTRY), DriftWindow(bundle.reference, settings.telemetry)
     model = CovidCTNetModel(
         addresses.model,
         service=StudyService(bundle, denoiser=denoiser, classifier=classifier, limits=settings.upload),
@@ -139,14 +143,18 @@ async def _run(
             service,
             host=addresses.host,
             port=addresses.grpc_port,
-            max_message_bytes=min(2**31 - 1, settings.upload.max_body_bytes + _ENVELOPE_BYTES),
-            max_calls=settings.upload.max_uploads,
+            max_message_bytes=min(2**31 - 1, settings.upload.max_grpc_bytes + _ENVELOPE_BYTES),
+            max_calls=settings.admission.workers + settings.admission.queue + _SMALL_CALLS,
         )
         parts.plane.pair.start()
+        stopping: list[asyncio.Task[None]] = []
 
         def stop() -> None:
             _LOG.info("stopping; requests in flight finish, new ones are refused")
             parts.plane.admission.close()
+            # Both protocols at once, so that both have the whole grace.
+            if not stopping:
+                stopping.append(asyncio.create_task(grpc_server.stop(grace)))
             server.should_exit = True
 
         # Here, since the HTTP server has put up handlers of its own just before.
@@ -154,7 +162,8 @@ async def _run(
             asyncio.get_running_loop().add_signal_handler(number, stop)
         announce("transformer", http=http_port, grpc=grpc_port)
         yield
-        await grpc_server.stop(grace)
+        # Not once more: a second, shorter grace would cut off what is still being answered.
+        await asyncio.gather(*(stopping[:1] or [asyncio.create_task(grpc_server.stop(grace))]))
         await parts.plane.pair.stop()
         parts.classifier.close()
         parts.plane.admission.shut_down()
@@ -193,6 +202,8 @@ def build_app(
     )
     app.include_router(study_routes(parts.plane, model, Fetcher(settings.fetch, settings.upload)))
     app.include_router(state_routes(parts.plane, parts.metrics, parts.drift))
+    app.include_router(progress_routes(parts.plane.progress))
+    app.include_router(page_routes())
     for kind in (Exception, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, handle_error)
     return app

@@ -26,8 +26,14 @@ def content_type(request: Request) -> email.message.Message:
     return message
 
 
-async def receive_body(request: Request, path: Path, limits: UploadSettings) -> None:
+async def receive_body(request: Request, path: Path, limits: UploadSettings, *, most: int | None = None) -> None:
     """Write a request's body to a file.
+
+    Args:
+        request: whose body has not been read.
+        path: of the file.
+        limits: bound size and time.
+        most: bytes, where it is less than `max_body_bytes`.
 
     Raises:
         TooLargeError, UploadTimeoutError, StoppedError: see `_chunks`.
@@ -35,7 +41,7 @@ async def receive_body(request: Request, path: Path, limits: UploadSettings) -> 
     """
     with await anyio.to_thread.run_sync(path.open, "wb") as file:
         size = 0
-        async for chunk in _chunks(request, limits):
+        async for chunk in _chunks(request, limits, min(limits.max_body_bytes, most or limits.max_body_bytes)):
             size += len(chunk)
             await anyio.to_thread.run_sync(file.write, chunk)
     if size == 0:
@@ -56,7 +62,7 @@ async def receive_parts(request: Request, folder: Path, limits: UploadSettings) 
     writer = PartWriter(folder, limits.max_files)
     try:
         parser = MultipartParser(boundary.encode(), writer.callbacks)
-        async for chunk in _chunks(request, limits):
+        async for chunk in _chunks(request, limits, limits.max_body_bytes):
             await anyio.to_thread.run_sync(parser.write, chunk)
     except MultipartParseError:
         raise BadRequestError("the multipart body is malformed") from None
@@ -92,17 +98,17 @@ async def receive_study(request: Request, folder: Path, limits: UploadSettings) 
     return Decoded(studies=(path,))
 
 
-async def _chunks(request: Request, limits: UploadSettings) -> AsyncIterator[bytes]:
+async def _chunks(request: Request, limits: UploadSettings, most: int) -> AsyncIterator[bytes]:
     """The body in large pieces.
 
     Raises:
-        TooLargeError: it is, or claims to be, longer than `max_body_bytes`.
+        TooLargeError: it is, or claims to be, longer than `most` bytes.
         UploadTimeoutError: it did not arrive within `seconds`.
         StoppedError: the client went away.
     """
     claimed = request.headers.get("content-length", "")
-    if claimed.isdecimal() and int(claimed) > limits.max_body_bytes:
-        raise _too_large(limits)
+    if claimed.isdecimal() and int(claimed) > most:
+        raise _too_large(most)
     size, kept, parts = 0, 0, []
     stream = request.stream()
     loop = asyncio.get_running_loop()
@@ -118,8 +124,8 @@ async def _chunks(request: Request, limits: UploadSettings) -> AsyncIterator[byt
         if piece is not None:
             size, kept = size + len(piece), kept + len(piece)
             parts.append(piece)
-            if size > limits.max_body_bytes:
-                raise _too_large(limits)
+            if size > most:
+                raise _too_large(most)
         if parts and (kept >= _CHUNK or piece is None):
             yield b"".join(parts)
             parts, kept = [], 0
@@ -127,9 +133,10 @@ async def _chunks(request: Request, limits: UploadSettings) -> AsyncIterator[byt
             return
 
 
-def _too_large(limits: UploadSettings) -> TooLargeError:
+def _too_large(most: int) -> TooLargeError:
     return TooLargeError(
-        f"the body is longer than {limits.max_body_bytes / 1e6:.0f} MB (upload.max_body_bytes); send one series"
+        f"the body is longer than {most / 1e6:.0f} MB (upload.max_body_bytes, for JSON upload.max_json_bytes); "
+        "send one series, and a large one as application/zip"
     )
 
 

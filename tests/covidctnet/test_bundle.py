@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 from types import MappingProxyType
@@ -7,8 +8,10 @@ import pytest
 from covidctnet.bundle import Bundle, Calibration, Reference, attach_metrics, load_bundle, patient_key, write_bundle
 from covidctnet.config import load_profile
 from covidctnet.errors import BundleError
+from covidctnet.stability import Bins, Categories
 
 RANGES = {"mean intensity": (0.1, 0.2)}
+BINS = {"mean intensity": Bins(edges=(0.1, 0.15), counts=(1, 2, 3))}
 
 
 def bundle_in(
@@ -23,7 +26,12 @@ def bundle_in(
         networks=networks,
         config=load_profile("smoke"),
         calibration=Calibration(temperature=1.5, threshold=0.4),
-        reference=Reference(scanners=("GE X",), ranges=dict(ranges)),
+        reference=Reference(
+            scanners=("GE X",),
+            ranges=dict(ranges),
+            distributions=BINS,
+            scanner_mix=Categories(names=("GE X",), counts=(6,)),
+        ),
         data_version="d1",
         code_version="c1",
     )
@@ -34,6 +42,7 @@ def test_a_bundle_reads_back_as_it_was_written(tmp_path: Path) -> None:
     assert load_bundle(written.folder) == written
     assert written.config == load_profile("smoke")
     assert written.calibration.threshold == 0.4
+    assert written.reference.distributions == BINS
     assert not (tmp_path / "networks").exists()
 
 
@@ -70,6 +79,19 @@ def test_a_manifest_with_another_pair_id_is_refused(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace(bundle.pair_id, "0" * 16))
     with pytest.raises(BundleError, match="pair_id is 0000000000000000, but its content hashes to"):
         load_bundle(bundle.folder)
+
+
+def test_the_manifest_says_under_which_version_the_classifier_is_served(tmp_path: Path) -> None:
+    bundle = bundle_in(tmp_path)
+    path = bundle.folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    assert manifest["serving_version"] == str(bundle.serving_version)
+    path.write_text(json.dumps({**manifest, "serving_version": "1"}))
+    with pytest.raises(BundleError, match="serving_version is 1, not"):
+        load_bundle(bundle.folder)
+    del manifest["serving_version"]
+    path.write_text(json.dumps(manifest))
+    assert load_bundle(bundle.folder) == bundle
 
 
 @pytest.mark.parametrize(("key", "value", "message"), [("format", 99, "format 99"), ("labels", ["a"], "labels are")])
@@ -127,3 +149,30 @@ def test_a_bundle_says_who_trained_it_without_their_pseudonyms(tmp_path: Path) -
     assert bundle_in(tmp_path).reference.trained_on == ()
     assert patient_key("patient-1") == patient_key("patient-1") != patient_key("patient-2")
     assert "patient-1" not in patient_key("patient-1")
+
+
+def rewrite_reference(folder: Path, values: dict[str, object]) -> Path:
+    """A bundle whose reference holds other values, as an earlier release wrote it."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["serving_version"]
+    text = json.dumps(values)
+    (folder / "reference.json").write_text(text)
+    manifest["files"]["reference.json"] = hashlib.sha256(text.encode()).hexdigest()
+    files = json.dumps(manifest["files"], sort_keys=True).encode()
+    manifest["pair_id"] = hashlib.sha256(files).hexdigest()[:16]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
+
+
+def test_a_bundle_of_before_distributions_were_kept_opens_without_them(tmp_path: Path) -> None:
+    old = rewrite_reference(bundle_in(tmp_path).folder, {"scanners": ["GE X"], "ranges": RANGES})
+    reference = load_bundle(old).reference
+    assert (reference.distributions, reference.scanner_mix) == ({}, None)
+
+
+@pytest.mark.parametrize("bins", [{"edges": [2, 1], "counts": [1, 1, 1]}, {"edges": [1], "counts": [1]}, {}])
+def test_distributions_that_are_none_are_refused(tmp_path: Path, bins: dict[str, object]) -> None:
+    folder = bundle_in(tmp_path).folder
+    values = {"scanners": ["GE X"], "ranges": RANGES, "distributions": {"mean intensity": bins}}
+    with pytest.raises(BundleError, match="lacks a value or holds a wrong one"):
+        load_bundle(rewrite_reference(folder, values))

@@ -60,7 +60,7 @@ def test_a_profile_is_a_name_or_a_yaml_file(tmp_path: Path) -> None:
     path.write_text("name: mine\nclassifier: {epochs: 7}\n")
     assert load_profile(str(path)).classifier.epochs == 7
     path.write_text("- a\n")
-    with pytest.raises(ConfigError, match="must hold a mapping of stages, not list"):
+    with pytest.raises(ConfigError, match="must hold a mapping, not list"):
         load_profile(str(path))
     path.write_text("a: [")
     with pytest.raises(ConfigError, match="is not YAML"):

@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from covidctnet.distribution import describe_outliers, out_of_distribution, ranges, study_statistics
+from covidctnet.config import load_profile
+from covidctnet.distribution import (
+    describe_outliers,
+    hu_quantiles,
+    input_statistics,
+    out_of_distribution,
+    ranges,
+    study_statistics,
+)
 
 REFERENCE = {"mean intensity": (0.2, 0.4), "mean absolute residual": (0.01, 0.02)}
 
@@ -42,3 +50,23 @@ def test_statistics_move_with_what_they_measure() -> None:
     assert marked["strongest hundredth of the residual"] == pytest.approx(0.5)
     assert marked["mean absolute residual"] > 5 * plain["mean absolute residual"]
     assert marked["mean intensity"] == plain["mean intensity"]
+
+
+def test_hu_quantiles_are_those_of_the_voxels() -> None:
+    config = load_profile("smoke")
+    slices = np.linspace(0, 1, 101, dtype=np.float32).reshape(1, 1, 101)
+    found = hu_quantiles(slices, config)
+    assert list(found) == [f"HU quantile {share:g}" for share in config.drift.hu_quantiles]
+    assert found["HU quantile 0.5"] == -300.0
+    assert found["HU quantile 0.05"] == -930.0
+    assert hu_quantiles(slices + np.float32(1.4 / 1400), config) == found
+    assert hu_quantiles(slices + np.float32(9.0 / 1400), config)["HU quantile 0.5"] == -290.0
+
+
+def test_inputs_are_compared_by_intensity_residual_and_spacing() -> None:
+    slices = np.full((2, 4, 4), 0.5, np.float32)
+    found = input_statistics((2.0, 0.7, 0.8), slices, np.full_like(slices, 0.1), load_profile("smoke"))
+    assert found["slice spacing mm"] == 2.0
+    assert found["pixel spacing mm"] == 0.75
+    assert found["mean absolute residual"] == pytest.approx(0.1)
+    assert {name for name in found if name.startswith("HU quantile")} < found.keys()

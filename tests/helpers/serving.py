@@ -4,10 +4,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,18 @@ def start_transformer(
         *flags,
         environment=environment,
     )
+
+
+def start_pair(bundle: Path, models: Path, folder: Path) -> tuple[Process, Process]:
+    """A predictor and a transformer, started side by side since both take seconds to import their libraries."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with ThreadPoolExecutor(2) as pool:
+        predictor = pool.submit(start_predictor, models, folder / "predictor.log", port=port)
+        transformer = pool.submit(start_transformer, bundle, f"127.0.0.1:{port}", folder / "transformer.log")
+    pair = predictor.result(), transformer.result()
+    wait_for(lambda: is_ready(pair[1]))
+    return pair
 
 
 def lay_out_version(models: Path, bundle: Path, version: int | None = None) -> Path:

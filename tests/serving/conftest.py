@@ -78,7 +78,9 @@ def server(served_bundle: Path, predictor: Process, tmp_path_factory: pytest.Tem
 TOKEN = "a-long-random-token"
 STRICT = """
 admission: {workers: 1, queue: 0, request_seconds: 20}
-upload: {max_body_bytes: 1000000, max_expanded_bytes: 3000000, free_expansion_bytes: 1000000, max_files: 30, seconds: 2}
+upload:
+  {max_body_bytes: 2000000, max_json_bytes: 1000000, max_expanded_bytes: 3000000, free_expansion_bytes: 1000000,
+   max_files: 30, seconds: 2}
 """
 
 

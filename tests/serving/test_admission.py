@@ -103,11 +103,25 @@ def test_a_stopping_server_refuses_and_finishes() -> None:
         gate.close()
         with pytest.raises(NotReadyError, match="stopping"):
             gate.require_place()
+        # Its upload began before.
+        late = asyncio.create_task(gate.run(Job("late", 30), busy.wait))
         busy.set()
-        assert await task is True
+        assert await asyncio.gather(task, late) == [True, True]
         gate.shut_down()
 
     asyncio.run(run())
+
+
+def test_a_stop_ends_what_the_work_waits_for_and_nothing_later() -> None:
+    job, calls = Job("x", 30), []
+    with job.ended_by(lambda: calls.append("first")):
+        pass
+    assert calls == []
+    with job.ended_by(lambda: calls.append("second")):
+        job.stop()
+    with job.ended_by(lambda: calls.append("third")):
+        pass
+    assert calls == ["second", "third"]
 
 
 def test_stages_add_up_from_several_threads() -> None:

@@ -1,5 +1,6 @@
 """Every refusal has one shape, the right status and nothing that it should not tell."""
 
+import errno
 import json
 import logging
 import sys
@@ -38,6 +39,8 @@ SECRET = "DOE^JOHN /srv/someone/study"
         (HTTPException(405), 405, "method_not_allowed"),
         (domain.BundleError(SECRET), 500, "internal"),
         (KeyError(SECRET), 500, "internal"),
+        (OSError(errno.ENOSPC, SECRET), 503, "not_ready"),
+        (OSError(errno.EIO, SECRET), 500, "internal"),
     ],
 )
 def test_an_error_becomes_its_status_and_code(error: Exception, status: int, code: str) -> None:

@@ -49,7 +49,7 @@ class Service(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def source() -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -1,8 +1,10 @@
 """Processes that end, stop, hang or come back, and clients that go away, while studies are worked on."""
 
 import contextlib
+import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,18 +20,24 @@ import psutil
 import pytest
 
 from covidctnet.bundle import load_bundle
+from integrations.registry import register_bundle
+from integrations.tracking import TrackingSettings
+from integrations.tracking_client import make_client, quiet_imports
+from tests.cli.test_commands import refused
 from tests.helpers.serving import (
     ROOT,
+    ZIP,
     Process,
     is_ready,
     lay_out_version,
     post,
+    start_pair,
     start_predictor,
     start_transformer,
     wait_for,
 )
 from tests.serving.conftest import Known
-from tests.serving.test_parity import assert_same
+from tests.serving.test_parity import ask_grpc, assert_same
 
 pytestmark = pytest.mark.slow
 
@@ -42,9 +50,7 @@ def models(served_bundle: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def pair(served_bundle: Path, models: Path, tmp_path: Path) -> Iterator[tuple[Process, Process]]:
     """A predictor and a transformer of this test's own, which it may end."""
-    predictor = start_predictor(models, tmp_path / "predictor.log")
-    transformer = start_transformer(served_bundle, predictor.grpc, tmp_path / "transformer.log")
-    wait_for(lambda: is_ready(transformer))
+    predictor, transformer = start_pair(served_bundle, models, tmp_path)
     yield predictor, transformer
     with contextlib.suppress(ProcessLookupError):
         os.kill(predictor.popen.pid, signal.SIGCONT)
@@ -82,7 +88,7 @@ def test_a_predictor_killed_in_mid_request_costs_no_wrong_answer(
         again.stop()
 
 
-def test_a_short_break_of_the_predictor_is_retried_to_success(
+def test_a_short_break_of_the_predictor_is_bridged_or_told(
     pair: tuple[Process, Process], models: Path, studies: list[Known], tmp_path: Path
 ) -> None:
     predictor, transformer = pair
@@ -118,20 +124,63 @@ def test_sigterm_lets_requests_in_flight_finish_and_refuses_new_ones(
     assert transformer.popen.wait(60) == 0
 
 
+def test_an_upload_that_began_before_sigterm_is_still_answered(
+    pair: tuple[Process, Process], studies: list[Known]
+) -> None:
+    _, transformer = pair
+    body = studies[0].data
+    head = (
+        "POST /v1/studies HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n"
+        f"content-type: application/zip\r\ncontent-length: {len(body)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", transformer.ports["http"]), timeout=60) as client:
+        client.sendall(head.encode() + body[:10_000])
+        time.sleep(0.5)
+        transformer.popen.send_signal(signal.SIGTERM)
+        wait_for(lambda: refuses_connections(transformer))
+        client.sendall(body[10_000:])
+        with client.makefile("rb") as reply:
+            answer = reply.read()
+    assert answer.startswith(b"HTTP/1.1 200"), answer[:500]
+    assert_same(json.loads(answer.partition(b"\r\n\r\n")[2]), studies[0].answer)
+    assert transformer.popen.wait(60) == 0
+
+
+def test_a_grpc_call_in_flight_outlives_the_http_server(pair: tuple[Process, Process], studies: list[Known]) -> None:
+    predictor, transformer = pair
+    os.kill(predictor.popen.pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        future = pool.submit(ask_grpc, transformer, studies[0])
+        time.sleep(2)
+        transformer.popen.send_signal(signal.SIGTERM)
+        wait_for(lambda: refuses_connections(transformer))
+        time.sleep(1)
+        assert not future.done()
+        os.kill(predictor.popen.pid, signal.SIGCONT)
+        assert_same(future.result(60), studies[0].answer)
+    assert transformer.popen.wait(60) == 0
+
+
+def refuses_connections(server: Process) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", server.ports["http"]), timeout=5).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
 def test_a_client_that_goes_away_stops_the_work(pair: tuple[Process, Process], studies: list[Known]) -> None:
     predictor, transformer = pair
     os.kill(predictor.popen.pid, signal.SIGSTOP)
     body = studies[0].data
-    head = (
-        f"POST /v1/studies HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/zip\r\ncontent-length: {len(body)}"
-    )
+    head = f"POST /v1/studies HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {len(body)}\r\n"
     with socket.create_connection(("127.0.0.1", transformer.ports["http"])) as client:
         client.sendall(head.encode() + b"content-type: application/zip\r\n\r\n" + body)
         time.sleep(1)
     wait_for(lambda: any(line.get("status") == 499 for line in transformer.logs()))
-    os.kill(predictor.popen.pid, signal.SIGCONT)
     working = re.compile(r'^covidctnet_queue\{state="working"\} 0\.0$', re.MULTILINE)
-    wait_for(lambda: working.search(httpx.get(f"{transformer.http}/metrics").text) is not None)
+    wait_for(lambda: working.search(httpx.get(f"{transformer.http}/metrics").text) is not None, 5)
+    os.kill(predictor.popen.pid, signal.SIGCONT)
     assert_same(post(transformer, studies[1].data).json(), studies[1].answer)
 
 
@@ -179,45 +228,92 @@ def test_readiness_follows_a_roll_out_and_a_replaced_pair_gives_no_answer(
         late.stop()
 
 
-def test_serve_starts_both_restarts_the_predictor_and_leaves_nothing(
-    served_bundle: Path, studies: list[Known], tmp_path: Path
-) -> None:
-    command = [sys.executable, "-c", "from cli.main import main; main()", "serve", f"--bundle={served_bundle}"]
-    with (tmp_path / "log").open("w") as log:
+@contextlib.contextmanager
+def serving(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """`covidctnet serve` once it answers: the process, its address, and what it printed."""
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    command = [sys.executable, "-c", "from cli.main import main; main()", "serve", *options]
+    with (folder / "log").open("w") as log:
         serve = subprocess.Popen(
             [*command, "--port=0", "--grpc-port=0", "--no-auth"],
             stdout=subprocess.PIPE,
             stderr=log,
             text=True,
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+            env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)},
         )
     assert serve.stdout is not None
     lines: list[str] = []
     try:
         while not any("Ctrl-C" in line for line in lines):
             lines.append(serve.stdout.readline())
-            assert lines[-1], (tmp_path / "log").read_text()
-        (url,) = re.findall(r"POST (http://\S+)/v1/studies", "".join(lines))
-        headers = {"content-type": "application/zip"}
-
-        def ask() -> httpx.Response:
-            return httpx.post(f"{url}/v1/studies", content=studies[0].data, headers=headers, timeout=60)
-
-        assert_same(ask().json(), studies[0].answer)
+            assert lines[-1], (folder / "log").read_text()
+        said = "".join(lines)
+        (url,) = re.findall(r"POST (http://\S+)/v1/studies", said)
+        yield serve, url, said
         children = psutil.Process(serve.pid).children()
-        (predictor,) = [child for child in children if "serving.predictor" in child.cmdline()]
-        predictor.kill()
-        wait_for(lambda: ask().status_code == 200, 60)
-        children = psutil.Process(serve.pid).children()
-        assert len(children) == 2
     finally:
         serve.terminate()
         rest, _ = serve.communicate(timeout=60)
     assert serve.returncode == 0
     assert "stopped" in rest
     assert not [child for child in children if child.is_running()]
-    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+    assert list(temporary.iterdir()) == []
+
+
+def ask(url: str, study: Known) -> httpx.Response:
+    return httpx.post(f"{url}/v1/studies", content=study.data, headers=ZIP, timeout=60)
+
+
+def test_serve_keeps_to_its_pair_when_the_bundle_is_replaced_and_the_predictor_ends(
+    served_bundle: Path, other_bundle: Path, studies: list[Known], tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(served_bundle, bundle)
+    with serving(tmp_path, f"--bundle={bundle}") as (serve, url, _):
+        assert_same(ask(url, studies[0]).json(), studies[0].answer)
+        # As training does it.
+        shutil.rmtree(bundle)
+        shutil.copytree(other_bundle, bundle)
+        (predictor,) = [
+            child for child in psutil.Process(serve.pid).children() if "serving.predictor" in child.cmdline()
+        ]
+        predictor.kill()
+        wait_for(lambda: ask(url, studies[1]).status_code == 200, 60)
+        assert_same(ask(url, studies[1]).json(), studies[1].answer)
+        assert len(psutil.Process(serve.pid).children()) == 2
+
+
+def test_the_champion_is_served_and_answers_as_mlflow_s_own_model_does(
+    served_bundle: Path, studies: list[Known], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracking = TrackingSettings.embedded(tmp_path)
+    version = register_bundle(served_bundle, run_key="r1", settings=tracking)
+    make_client(tracking).set_registered_model_alias(tracking.model, "champion", str(version))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.uri)
+    with quiet_imports():
+        import mlflow.pyfunc
+
+        model = mlflow.pyfunc.load_model(f"models:/{tracking.model}@champion")
+    path = tmp_path / "study.zip"
+    with serving(tmp_path, "--model=models:/covidctnet@champion", f"--tracking-uri={tracking.uri}") as (_, url, said):
+        assert f"models:/covidctnet/{version}" in said
+        for study in studies:
+            path.write_bytes(study.data)
+            (row,) = model.predict({"study": str(path)}).to_dict("records")
+            assert_same(ask(url, study).json(), json.loads(row["answer"]))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--bundle=x", "--model=@champion"], "either --bundle or --model"),
+        (["--model=nonsense:/x", "--workspace=absent"], "no mlflow.db"),
+    ],
+)
+def test_a_wrong_choice_of_model_is_refused_in_one_line(options: list[str], says: str) -> None:
+    assert says in refused("serve", "--no-auth", *options)
 
 
 def test_servers_end_when_their_supervisor_was_killed(served_bundle: Path, tmp_path: Path) -> None:

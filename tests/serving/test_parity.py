@@ -1,9 +1,10 @@
 """Every protocol gives the numbers of `covidctnet predict`, whatever else is posted at the same time."""
 
-import asyncio
 import base64
 import json
+import re
 import struct
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,13 @@ import grpc
 import httpx
 import numpy as np
 import pytest
-from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+from kserve import InferInput, InferRequest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
 from covidctnet.labels import LABELS
 from tests.cli.test_commands import call
-from tests.helpers.serving import Process, post
+from tests.helpers.serving import ROOT, Process, post
 from tests.serving.conftest import Known
 
 OUTPUTS = ["answer", "label", "probabilities"]
@@ -105,23 +106,20 @@ def ask_grpc(server: Process, study: Known) -> dict[str, Any]:
     return json.loads(raw_answer[4:])
 
 
-def ask_kserve_client(server: Process, study: Known) -> dict[str, Any]:
-    """As docs/serving.md shows it."""
-
-    async def ask() -> Any:
-        tensor = InferInput("study", [1], "BYTES")
-        tensor.set_data_from_numpy(np.array([study.data], np.object_), binary_data=True)
-        client = InferenceRESTClient(RESTConfig(protocol="v2", timeout=120))
-        try:
-            request = InferRequest("covidctnet", [tensor])
-            return await client.infer(server.http, request, model_name="covidctnet")
-        finally:
-            await client.close()
-
-    return json.loads(asyncio.run(ask()).get_output_by_name("answer").data[0])
+def ask_as_documented(server: Process, study: Known) -> dict[str, Any]:
+    """The Python example of docs/serving.md, with KServe's own client."""
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "serving.md").read_text(), re.DOTALL)
+    printed: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "study.zip"
+        path.write_bytes(study.data)
+        code = code.replace("http://127.0.0.1:8080", server.http).replace('"study.zip"', repr(str(path)))
+        exec(code, {"print": printed.append})
+    (answer,) = printed
+    return answer
 
 
-WAYS = [ask_plain, ask_multipart, ask_v1, ask_v2_binary, ask_v2_json, ask_grpc, ask_kserve_client]
+WAYS = [ask_plain, ask_multipart, ask_v1, ask_v2_binary, ask_v2_json, ask_grpc, ask_as_documented]
 
 
 @pytest.mark.parametrize("ask", WAYS)

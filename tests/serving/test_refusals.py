@@ -142,7 +142,10 @@ def test_addresses_models_and_methods_that_are_not_here(server: Process) -> None
     refusal(httpx.get(f"{server.http}/nowhere"), 404, "not_found")
     refusal(httpx.get(f"{server.http}/v1/studies"), 405, "method_not_allowed")
     # A page elsewhere that got this address under its own name.
-    refusal(httpx.get(f"{server.http}/metrics", headers={"host": "evil.example"}), 400, "bad_request")
+    for headers in ({"host": "evil.example"}, {"origin": "https://evil.example"}, {"origin": "null"}):
+        refusal(httpx.get(f"{server.http}/metrics", headers=headers), 400, "bad_request")
+    own = {"origin": server.http, "host": f"localhost:{server.ports['http']}"}
+    assert httpx.get(f"{server.http}/metrics", headers=own).status_code == 200
 
 
 def ask_grpc(server: Process, metadata: tuple[tuple[str, str], ...] = (), **fields: Any) -> grpc.RpcError:
@@ -192,8 +195,12 @@ def test_limits_hold_whatever_a_request_claims(strict: Process) -> None:
         headers = BEARER | {"content-type": kind}
         return httpx.post(f"{strict.http}/v1/studies", content=body, headers=headers, timeout=60)
 
-    assert "longer than 1 MB" in refusal(send(b"PK" + bytes(1_500_000)), 413, "too_large")
-    assert "longer than 1 MB" in refusal(send(b"PK" + bytes(100_000) for _ in range(20)), 413, "too_large")
+    assert "longer than 2 MB" in refusal(send(b"PK" + bytes(2_500_000)), 413, "too_large")
+    assert "longer than 2 MB" in refusal(send(b"PK" + bytes(100_000) for _ in range(30)), 413, "too_large")
+    for path in ("v1/models/covidctnet:predict", "v2/models/covidctnet/infer"):
+        headers = BEARER | {"content-type": "application/json"}
+        response = httpx.post(f"{strict.http}/{path}", content=b" " * 1_500_000, headers=headers, timeout=60)
+        assert "longer than 1 MB" in refusal(response, 413, "too_large")
     assert "more than 30 files" in refusal(send(zip_of([b"x"] * 31)), 413, "too_large")
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:

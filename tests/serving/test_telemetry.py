@@ -1,14 +1,11 @@
-"""What the server tells of itself: metrics, logs without identity, drift, and a true description of its routes."""
+"""What the server tells of itself: metrics, logs without identity, and a true description of its routes."""
 
 import re
 import uuid
 from typing import Any
 
 import httpx
-import pytest
 
-from covidctnet.bundle import Reference
-from serving.telemetry.drift import SCANNERS, DriftWindow
 from serving.telemetry.metrics import brand_label
 from tests.helpers.series import make_files, zip_of
 from tests.helpers.serving import ZIP, Process, post
@@ -70,36 +67,22 @@ def test_unknown_brands_share_one_label() -> None:
     assert brand_label(NAME) == "other"
 
 
-def test_drift_tells_the_share_of_recent_studies_unlike_training() -> None:
-    reference = Reference(scanners=("Siemens A",), ranges={"mean intensity": (0.2, 0.4)})
-    window = DriftWindow(reference, 4)
-    assert window.distances() == {}
-    for value, scanner in ((0.9, "GE B"), (0.3, "Siemens A"), (0.5, "Siemens A"), (0.1, "GE B"), (0.3, "GE B")):
-        window.add({"mean intensity": value}, scanner)
-    assert window.distances() == {"mean intensity": 0.5, SCANNERS: 0.5}
-    assert window.to_document()["studies"] == 4
-
-
-def test_the_drift_endpoint_and_metric_agree(server: Process, studies: list[Known]) -> None:
-    assert post(server, studies[0].data).status_code == 200
-    document = httpx.get(f"{server.http}/v1/drift").json()
-    assert document["studies"] >= 1
-    assert document["share_outside_of_training"][SCANNERS] == pytest.approx(1.0)
-    for name, share in document["share_outside_of_training"].items():
-        assert metric(server, f'covidctnet_drift{{statistic="{name}"}}') == pytest.approx(share)
-
-
 def test_openapi_describes_what_the_routes_do(server: Process, studies: list[Known]) -> None:
     document = httpx.get(f"{server.http}/openapi.json").json()
     operation = document["paths"]["/v1/studies"]["post"]
     assert set(operation["requestBody"]["content"]) == {"application/zip", "application/dicom", "multipart/form-data"}
+    (report,) = operation["parameters"]
+    assert report["schema"]["enum"] == ["png", "html", "volume"]
+    answers = {"application/json", "image/png", "text/html", "application/zip"}
+    assert set(operation["responses"]["200"]["content"]) == answers
     assert {"400", "401", "408", "413", "415", "422", "429", "503", "504"} < set(operation["responses"])
     described = operation["responses"]["200"]["content"]["application/json"]["schema"]["properties"]
     assert set(described) == set(post(server, studies[0].data).json())
     for path, methods in document["paths"].items():
         if "get" in methods:
             url = server.http + path.replace("{name}", "covidctnet").replace("{version}", "1")
-            assert httpx.get(url).status_code == 200, path
+            # No request has such an id.
+            assert httpx.get(url).status_code == (404 if "{request_id}" in path else 200), path
 
 
 def test_models_describe_themselves(server: Process) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from covidctnet.errors import ConfigError
-from serving.errors import UnauthenticatedError
+from serving.errors import NotReadyError, UnauthenticatedError
 from serving.settings import ServingSettings, load_settings
 from serving.tokens import TokenFile, hash_token, is_loopback, require_access
 
@@ -34,6 +34,19 @@ def test_a_revoked_token_is_refused_without_a_restart(tmp_path: Path) -> None:
     tokens.require("Bearer new")
     with pytest.raises(UnauthenticatedError):
         tokens.require("Bearer old")
+
+
+def test_a_lost_or_damaged_file_lets_nobody_in(tmp_path: Path) -> None:
+    path = write(tmp_path / "t", hash_token("one"))
+    tokens = TokenFile(path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(NotReadyError, match="cannot be read"):
+        tokens.require("Bearer one")
+    path.unlink()
+    with pytest.raises(NotReadyError, match="cannot be read"):
+        tokens.require("Bearer one")
+    write(path, hash_token("one"))
+    tokens.require("Bearer one")
 
 
 @pytest.mark.parametrize("lines", [[], ["# none"], ["plain-token"], [f"a b:{'0' * 64}"], ["A" * 64]])
@@ -69,6 +82,9 @@ def test_settings_name_every_field_that_is_wrong(tmp_path: Path) -> None:
     write(path, "admission: {workers: 0}", "nope: 1")
     with pytest.raises(ConfigError, match=r"admission\.workers.*nope"):
         load_settings(path)
-    write(path, "a: [")
+    for text, says in (("a: [", "is not YAML in line 1"), ("- 1", "must hold a mapping, not list")):
+        write(path, text)
+        with pytest.raises(ConfigError, match=says):
+            load_settings(path)
     with pytest.raises(ConfigError, match="cannot be read"):
-        load_settings(path)
+        load_settings(tmp_path / "absent")

@@ -31,7 +31,7 @@ def test_a_request_becomes_one_trace_with_its_stages(
             pass
 
     collector = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Collector)
-    thread = threading.Thread(target=collector.serve_forever)
+    thread = threading.Thread(target=collector.serve_forever, args=(0.01,))
     thread.start()
     environment = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -43,14 +44,13 @@ class Instances(BaseModel):
     instances: list[EncodedStudy | RemoteStudy | str]
 
 
-def decode(body: Path, folder: Path, limits: UploadSettings, fetch: Fetch) -> Decoded:
-    """Write a v1 body's studies to files.
+def decode(body: Path, folder: Path, limits: UploadSettings) -> tuple[Path | RemoteStudy, ...]:
+    """Write the studies that a v1 body holds to files; those that it names by an address remain to be fetched.
 
     Args:
         body: the received JSON.
         folder: receives the studies.
         limits: bound their number and size.
-        fetch: gets studies that are named by an address.
 
     Raises:
         BadRequestError: no JSON, no instances, or no base64.
@@ -61,17 +61,33 @@ def decode(body: Path, folder: Path, limits: UploadSettings, fetch: Fetch) -> De
         raise BadRequestError("instances is empty; send a study")
     if len(instances) > limits.max_studies:
         raise TooLargeError(f"{len(instances)} studies are more than {limits.max_studies} (upload.max_studies)")
+    return tuple(
+        instance
+        if isinstance(instance, RemoteStudy)
+        else _write(instance.b64 if isinstance(instance, EncodedStudy) else instance, folder / f"study{number}", limits)
+        for number, instance in enumerate(instances)
+    )
+
+
+def fetch_all(named: Sequence[Path | RemoteStudy], folder: Path, fetch: Fetch) -> Decoded:
+    """Fetch what a body named by an address.
+
+    Args:
+        named: what `decode` gave.
+        folder: receives the studies.
+        fetch: gets one.
+
+    Raises:
+        ServingError: the address is not allowed, or its study cannot be had.
+    """
     studies = []
-    for number, instance in enumerate(instances):
-        place = folder / f"study{number}"
-        if isinstance(instance, RemoteStudy):
+    for number, study in enumerate(named):
+        if isinstance(study, RemoteStudy):
+            place = folder / f"study{number}"
             place.mkdir()
-            studies.append(fetch(instance.url, place))
+            studies.append(fetch(study.url, place))
         else:
-            text = instance.b64 if isinstance(instance, EncodedStudy) else instance
-            place.write_bytes(decode_base64(text))
-            require_zip(place, limits)
-            studies.append(place)
+            studies.append(study)
     return Decoded(studies=tuple(studies))
 
 
@@ -118,3 +134,9 @@ def _parse(text: bytes) -> Instances:
         return Instances.model_validate(parse_json(text))
     except ValidationError as error:
         raise BadRequestError(describe_faults(error)) from None
+
+
+def _write(text: str, path: Path, limits: UploadSettings) -> Path:
+    path.write_bytes(decode_base64(text))
+    require_zip(path, limits)
+    return path

@@ -6,7 +6,7 @@ import pytest
 from covidctnet.config import ReaderConfig
 from covidctnet.dicom.headers import find_ct_slices
 from covidctnet.dicom.series import choose_series, is_sharp
-from covidctnet.errors import GeometryError, UnsuitableSeriesError
+from covidctnet.errors import GeometryError, UnreadableFileError, UnsuitableSeriesError
 from covidctnet.reading import read_volume
 from tests.helpers.series import crude_chest, make_files, zip_of
 
@@ -48,6 +48,27 @@ def test_of_equal_series_the_softer_kernel_is_taken_whatever_came_first() -> Non
         count, kernel, why = chosen(*groups)
         assert (count, kernel) == (20, "B31f")
         assert "because its kernel is softer; others: 20 slices of 10 mm, kernel B70f" in why
+
+
+def test_images_of_two_patients_are_refused_without_naming_them() -> None:
+    with pytest.raises(UnsuitableSeriesError, match=r"^the images are of 2 patients; send the study of one$"):
+        chosen(series("1", PatientID="DOE^JANE"), series("2", 24, PatientID="ROE^JOHN"))
+    assert chosen(series("1", PatientID="DOE^JANE"), series("2", 24))[0] == 24
+
+
+def test_a_patient_id_that_cannot_be_decoded_is_a_file_that_cannot_be_read() -> None:
+    named = series("1", PatientID="ABCDEFGH")
+    broken = named[3].replace(b"\x10\x00\x20\x00LO\x08\x00ABCDEFGH", b"\x10\x00\x20\x00FD\x07\x00ABCDEFG")
+    assert broken != named[3]
+    with pytest.raises(UnreadableFileError, match=r"^file 4 of 20 is malformed"):
+        chosen([*named[:3], broken, *named[4:]])
+
+
+def test_the_answer_tells_that_it_is_about_one_of_two_studies() -> None:
+    files = series("1", StudyInstanceUID="1.2.826.0.1.3680043.1") + series("2", 24)
+    warnings = read_volume(zip_of(files)).warnings
+    assert "series of 2 studies were handed in, and the answer is about one of them" in warnings
+    assert not any("studies" in text for text in read_volume(zip_of(series("1") + series("2", 24))).warnings)
 
 
 @pytest.mark.parametrize(

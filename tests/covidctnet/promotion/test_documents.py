@@ -55,7 +55,7 @@ def test_a_policy_that_is_not_there_or_no_yaml_is_refused(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match=r"'p\.yaml' is not YAML"):
         load_policy(str(tmp_path / "p.yaml"))
     (tmp_path / "p.yaml").write_text("- 1")
-    with pytest.raises(ConfigError, match="promotion policy refused"):
+    with pytest.raises(ConfigError, match="must hold a mapping, not list"):
         load_policy(str(tmp_path / "p.yaml"))
 
 

@@ -12,7 +12,7 @@ import pytest
 from covidctnet.bundle import load_bundle
 from covidctnet.cohort import Cohort
 from covidctnet.config import AnswerConfig, Config, load_profile
-from covidctnet.distribution import study_statistics
+from covidctnet.distribution import hu_quantiles, input_statistics, study_statistics
 from covidctnet.errors import CohortError
 from covidctnet.evaluation.outcomes import CaseOutcome
 from covidctnet.labels import LABELS
@@ -75,6 +75,25 @@ def test_arrays_and_residuals_of_training_equal_those_of_the_predictor_to_the_bi
         np.testing.assert_array_equal(np.load(slices[name]), seen.slices)
         np.testing.assert_array_equal(residuals.stacks[name], seen.stack)
         assert residuals.statistics[name] == study_statistics(seen.slices, seen.slices - seen.denoised)
+        assert residuals.hu_quantiles[name] == hu_quantiles(seen.slices, predictor.bundle.config)
+
+
+def test_the_bundle_keeps_the_distribution_of_every_input_of_its_training_studies(
+    bundle: Path, cohort: Cohort, prepared: PreparedCohort
+) -> None:
+    predictor = Predictor.load(bundle)
+    reference, train = predictor.bundle.reference, prepared.of("train")
+    volume = read_volume(cohort.path(train[0].case.case), predictor.bundle.config.reader)
+    seen = predictor.examine(volume)
+    residual = seen.slices - seen.denoised
+    inputs = input_statistics(volume.spacing_mm, seen.slices, residual, predictor.bundle.config)
+    assert reference.distributions.keys() == inputs.keys()
+    for name, bins in reference.distributions.items():
+        assert sum(bins.counts) == len(train)
+        assert bins.counts[bins.place(inputs[name])] >= 1, name
+    assert reference.scanner_mix is not None
+    assert reference.scanner_mix.names == reference.scanners
+    assert sum(reference.scanner_mix.counts) == len(train) + len(prepared.of("denoiser"))
 
 
 def test_an_answer_names_its_versions_and_sums_to_one(bundle: Path, cohort: Cohort) -> None:

@@ -1,0 +1,3 @@
+export { NVImage, Niivue, SLICE_TYPE } from '@niivue/niivue'
+export { unzipSync } from 'fflate'
+export { readHeader, readImage } from 'nifti-reader-js'

@@ -1,0 +1,79 @@
+"""Reports that a client asked for beside the answer: drawn by the worker into a file that nobody else can open."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from covidctnet.report.explain import KINDS, MEDIA_TYPES, ReportKind, write_report
+from covidctnet.report.explained import ExplainedStudy
+from serving.errors import BadRequestError
+
+_CHUNK = 1 << 20
+_ENDINGS: dict[ReportKind, str] = {"png": "png", "html": "html", "volume": "zip"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """A drawn report.
+
+    Attributes:
+        kind: of report.
+        file: at its beginning; it has no name on disk, and is gone when it is closed.
+        size: in bytes.
+    """
+
+    kind: ReportKind
+    file: IO[bytes]
+    size: int
+
+    def headers(self, request_id: str) -> dict[str, str]:
+        """Type, length and a file name that tells nothing of the study."""
+        place = "attachment" if self.kind == "volume" else "inline"
+        return {
+            "content-type": MEDIA_TYPES[self.kind],
+            "content-length": str(self.size),
+            "content-disposition": f'{place}; filename="covidctnet-{request_id}.{_ENDINGS[self.kind]}"',
+            "content-security-policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'; sandbox",
+        }
+
+    def chunks(self) -> Iterator[bytes]:
+        """The content in pieces; closes the file."""
+        with self.file:
+            while chunk := self.file.read(_CHUNK):
+                yield chunk
+
+
+def parse_kind(text: str | None) -> ReportKind | None:
+    """The kind of report that a request asks for; None where it asks for none.
+
+    Raises:
+        BadRequestError: there is no such kind.
+    """
+    if text is None:
+        return None
+    for kind in KINDS:
+        if text == kind:
+            return kind
+    raise BadRequestError(f"report must be one of {', '.join(KINDS)}")
+
+
+def draw(kind: ReportKind, study: ExplainedStudy, folder: Path) -> Report:
+    """Draw a report.
+
+    Args:
+        kind: of report.
+        study: what to draw.
+        folder: of the request; the file outlives it.
+    """
+    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the response closes it
+    try:
+        write_report(kind, study, file)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return Report(kind=kind, file=file, size=size)
