@@ -138,7 +138,8 @@ class ClassifierConfig:
 
     `patience` and `precision` are as in the denoiser's. `gradient_clip` bounds the norm of each weight
     tensor's gradient, 0 for no bound; the augmentations, the gain and the bound are ours, and off in the
-    paper profile.
+    paper profile. `keep` the weights of the epoch with the lowest validation loss, or the last ones: where few
+    patients validate, one confident error outweighs what the others gain.
     """
 
     filters: tuple[Count, ...] = (8, 16, 32, 64, 128)
@@ -149,6 +150,7 @@ class ClassifierConfig:
     gradient_clip: Annotated[float, Field(ge=0.0, le=1000.0)] = 0.0
     batch_size: Count = 16
     epochs: Count = 100
+    keep: Literal["best", "last"] = "best"
     patience: Annotated[int, Field(ge=0)] = 0
     precision: Literal["auto", "float32", "mixed"] = "auto"
     flip_augmentation: bool = False

@@ -73,7 +73,7 @@ def train_classifier(
     checkpoint: Checkpoint | None = None,
     on_epoch: OnEpoch = lambda done, total, history: None,
 ) -> tuple[Any, History]:
-    """Train the classifier; the weights of the epoch with the lowest validation loss are kept.
+    """Train the classifier; `config.classifier.keep` says which epoch's weights are kept.
 
     Args:
         stacks: training residuals, axes (case, z, y, x).
@@ -114,7 +114,7 @@ def train_classifier(
             epochs=settings.epochs,
             rate=cosine(settings.learning_rate, settings.epochs, settings.learning_rate_decay),
             patience=settings.patience,
-            keep_best=True,
+            keep_best=settings.keep == "best",
             precision=settings.precision,
             seed=config.seed,
         ),

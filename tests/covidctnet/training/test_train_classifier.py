@@ -38,11 +38,16 @@ def test_what_is_easy_is_learned_and_the_same_seed_gives_the_same_weights() -> N
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_weights_of_the_best_epoch_are_kept() -> None:
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_weights_of_the_wanted_epoch_are_kept(keep: str) -> None:
     validation, labels = cases(12, 1)
-    model, history = train_classifier(*cases(30, 0), validation, labels, config(learning_rate=0.05, epochs=8))
+    model, history = train_classifier(
+        *cases(30, 0), validation, labels, config(learning_rate=0.05, epochs=8, keep=keep)
+    )
     loss = model.evaluate(validation[..., None], np.eye(3, dtype=np.float32)[labels], verbose=0)[0]
-    assert loss == pytest.approx(min(history["val_loss"]), rel=1e-4)
+    best, last = min(history["val_loss"]), history["val_loss"][-1]
+    assert best < last
+    assert loss == pytest.approx(best if keep == "best" else last, rel=1e-4)
 
 
 def test_flips_mirror_left_and_right_of_about_half() -> None:
