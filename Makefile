@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROFILE ?= demo
 SEED ?= 0
-# Files of tests are dealt to two processes.
-WORKERS := --numprocesses 2 --dist loadgroup
+# Files of tests are dealt to two processes, see tests/conftest.py.
+WORKERS := --numprocesses 2
 
 .PHONY: help demo test test-slow test-long lint format locks clean
 

@@ -82,11 +82,11 @@ def print_json(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Table:
-    """A table with a title; numbers stand to the right."""
+def table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]], *, whole: tuple[str, ...] = ()) -> Table:
+    """A table with a title; numbers stand to the right. Cells of the columns `whole` stay on one line, none is cut."""
     made = Table(title=title, title_justify="left", show_edge=False)
     for number, name in enumerate(columns):
-        made.add_column(name, justify="left" if number == 0 else "right")
+        made.add_column(name, justify="left" if number == 0 else "right", no_wrap=name in whole, overflow="fold")
     for row in rows:
         made.add_row(*(str(cell) for cell in row))
     return made

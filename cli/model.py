@@ -42,7 +42,8 @@ def list_versions(workspace: Workspace = DEMO, server: Server = "", json_output:
         )
         for model in models
     ]
-    out.print(table("registered models", ("version", "aliases", "bundle", "data", "profile", "sites", "UTC"), rows))
+    columns = ("version", "aliases", "bundle", "data", "profile", "sites", "UTC")
+    out.print(table("registered models", columns, rows, whole=("bundle",)))
 
 
 @app.command()

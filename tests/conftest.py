@@ -1,6 +1,8 @@
 import os
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import pytest
 
 from tests.helpers.components_run import ComponentsRun, run_components
@@ -8,15 +10,35 @@ from tests.helpers.components_run import ComponentsRun, run_components
 SHARED_DATA = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
-_SHARED = "components_run"
-"""The one fixture of many files that takes long: the tests that need it go to one worker, so that it runs once."""
+# How long an example takes says nothing on a machine that does other things as well.
+hypothesis.settings.register_profile("house", deadline=None)
+hypothesis.settings.load_profile("house")
+
+_SHARING = (
+    "tests/benchmarks/test_serving.py",
+    "tests/cli/test_commands.py",
+    "tests/components/",
+    "tests/covidctnet/stages/test_trained_bundle.py",
+    "tests/infra/serving/test_agreement.py",
+    "tests/serving/",
+)
+"""Tests that need `components_run`: one worker gets them all, so that it is made once."""
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+        """Deals whole files to the workers, for the fixtures that a file shares."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            return "shared" if nodeid.startswith(_SHARING) else nodeid.split("::")[0]
+
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        shares = _SHARED in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group(_SHARED if shares else item.path.stem))
     if SHARED_DATA.is_dir():
         return
     skip = pytest.mark.skip(reason=f"the real CT series are not there: SHARED_DATA is {SHARED_DATA}")
