@@ -4,16 +4,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROFILE ?= demo
 SEED ?= 0
+BUNDLE ?= runs/demo/bundle
 # Files of tests are dealt to two processes, see tests/conftest.py.
 WORKERS := --numprocesses 2
 
-.PHONY: help demo test test-slow test-long lint format locks clean
+.PHONY: help demo serve test test-slow test-long lint format locks clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 demo: $(VENV)/.train $(VENV)/.pipeline  ## The whole method on a phantom cohort, in runs/demo
 	$(BIN)/covidctnet demo --profile $(PROFILE) --seed $(SEED) --output runs/demo
+
+serve: $(VENV)/.serve  ## The demo's bundle, or another BUNDLE, on port 8080 of this machine alone
+	$(BIN)/covidctnet serve --bundle $(BUNDLE) --port 8080 --no-auth
 
 test: $(VENV)/.dev  ## Tests with coverage of covidctnet/
 	rm -f .coverage .coverage.*

@@ -144,8 +144,7 @@ def _direction(image: Slice, known: list[Vector]) -> int:
 
 
 def _mark(image: Slice) -> str:
-    values = image.image_type
-    return next((reason for mark, reason in _NOT_DIAGNOSTIC.items() if mark in values), "")
+    return next((reason for mark, reason in _NOT_DIAGNOSTIC.items() if mark in image.image_type), "")
 
 
 def _why_not(series: list[Slice], config: ReaderConfig) -> str:

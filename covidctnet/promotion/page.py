@@ -10,6 +10,7 @@ import yaml
 from covidctnet.predictor import DISCLAIMER
 from covidctnet.promotion.decision import LACKING, Decision, RuleResult
 from covidctnet.promotion.reports import write_text
+from covidctnet.report.templates import load_template
 
 _STYLES = {"passed": "passed", "failed": "failed", LACKING: "lacking"}
 _WIDTH, _LABEL, _ROW = 800, 300, 24
@@ -34,16 +35,7 @@ def write_page(decision: Decision, path: Path) -> None:
 
 def render_decision(decision: Decision) -> str:
     """The page as text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("covidctnet.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("decision.html").render(
+    return load_template("decision.html").render(
         title="Promotion decision",
         decision=decision,
         disclaimer=DISCLAIMER,

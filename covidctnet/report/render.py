@@ -10,6 +10,7 @@ from covidctnet.evaluation.tables import format_interval, format_value, metric_r
 from covidctnet.labels import LABELS
 from covidctnet.report import words
 from covidctnet.report.data import ReportData
+from covidctnet.report.templates import load_template
 
 if TYPE_CHECKING:
     from covidctnet.report.figures import SavedFigure
@@ -40,16 +41,7 @@ def render_report(data: ReportData, output: Path) -> Path:
 
 def render_html(data: ReportData, figures: "dict[str, SavedFigure]") -> str:
     """The page as text, with the figures in it."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("covidctnet.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html").render(
+    return load_template("report.html").render(
         data=data,
         metrics=data.metrics,
         disclaimer=words.DISCLAIMER,

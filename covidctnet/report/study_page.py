@@ -6,23 +6,14 @@ import io
 from covidctnet.predictor import NOT_JUDGED
 from covidctnet.report.explained import ExplainedStudy
 from covidctnet.report.study_figure import describe_images, images_figure, save_figure
+from covidctnet.report.templates import load_template
 
 
 def render_study(study: ExplainedStudy) -> str:
     """The page as text, with its images and the answer as JSON in it."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("covidctnet.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.policies["json.dumps_kwargs"] = {"sort_keys": False}
     picture = io.BytesIO()
     save_figure(images_figure(study), picture, study)
-    return environment.get_template("study.html").render(
+    return load_template("study.html").render(
         answer=study.document,
         judged=study.document["label"] != NOT_JUDGED,
         picture=f"data:image/png;base64,{base64.b64encode(picture.getvalue()).decode('ascii')}",
