@@ -137,7 +137,8 @@ class ClassifierConfig:
     """3D CNN and its training (paper, Methods, "Classification").
 
     `patience` and `precision` are as in the denoiser's. `gradient_clip` bounds the norm of each weight
-    tensor's gradient, 0 for no bound; the augmentations, the gain and the bound are ours, and off in the
+    tensor's gradient, 0 for no bound; `label_smoothing` of the target's weight goes to all classes alike, so
+    that few patients are not learnt by heart. Augmentations, gain, bound and smoothing are ours, and off in the
     paper profile. `keep` the weights of the epoch with the lowest validation loss, or the last ones: where few
     patients validate, one confident error outweighs what the others gain.
     """
@@ -156,6 +157,7 @@ class ClassifierConfig:
     flip_augmentation: bool = False
     shift_augmentation: Annotated[int, Field(ge=0, le=16)] = 0
     input_gain: Annotated[float, Field(gt=0.0, le=1000.0)] = 1.0
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

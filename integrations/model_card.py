@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from covidctnet.bundle import Bundle
@@ -27,12 +28,26 @@ _SHOWN = (
 )
 
 
-def write_card(bundle: Bundle, *, sites: Sequence[str], run_key: str) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Origins:
+    """Where patients come from.
+
+    Attributes:
+        sites: pseudonyms of their sites.
+        scanners: brand and model of what scanned them.
+    """
+
+    sites: tuple[str, ...] = ()
+    scanners: tuple[str, ...] = ()
+
+
+def write_card(bundle: Bundle, *, sites: Sequence[str], judged_by: Origins, run_key: str) -> str:
     """The model card, in Markdown.
 
     Args:
         bundle: what is registered.
         sites: pseudonyms of the sites whose patients trained it.
+        judged_by: the patients of validation and hold-out.
         run_key: which pipeline run made it.
     """
     lines = [
@@ -42,6 +57,8 @@ def write_card(bundle: Bundle, *, sites: Sequence[str], run_key: str) -> str:
         "",
         f"- Sites of training: {_join(sites)}",
         f"- Scanners of training: {_join(bundle.reference.scanners)}",
+        f"- Sites of validation and hold-out: {_join(judged_by.sites)}",
+        f"- Scanners of validation and hold-out: {_join(judged_by.scanners)}",
         f"- Data version: {bundle.data_version}",
         f"- Code version: {bundle.code_version}",
         f"- Configuration: profile {bundle.config.name}, digest {bundle.config.digest}, seed {bundle.config.seed}",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from covidctnet.bundle import Bundle, load_bundle
 from covidctnet.errors import BundleError, TrackingError
 from covidctnet.labels import LABELS
-from integrations.model_card import model_metrics, model_tags, write_card
+from integrations.model_card import Origins, model_metrics, model_tags, write_card
 from integrations.pyfunc_model import INPUT
 from integrations.tracking_client import TrackingSettings, make_client, quiet_imports, retry
 from integrations.tracking_guard import check_values
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _MODEL_URI = re.compile(r"models:/(?P<name>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[\w.-]+))")
 _IN_MODEL = "data/bundle"
+_NOT_TOLD = Origins()
 _LOADER = "integrations.pyfunc_model"
 _LIBRARIES = (
     "imagecodecs", "keras", "mlflow", "numpy", "openvino", "pandas", "pydantic", "pydicom", "pyyaml", "scipy",
@@ -45,7 +46,14 @@ class RegisteredModel:
     created: int
 
 
-def register_bundle(bundle: Path, *, run_key: str, settings: TrackingSettings, sites: Sequence[str] = ()) -> int:
+def register_bundle(
+    bundle: Path,
+    *,
+    run_key: str,
+    settings: TrackingSettings,
+    sites: Sequence[str] = (),
+    judged_by: Origins = _NOT_TOLD,
+) -> int:
     """Register a bundle; the same bundle registered again gives the version that it has.
 
     Args:
@@ -53,6 +61,7 @@ def register_bundle(bundle: Path, *, run_key: str, settings: TrackingSettings, s
         run_key: which pipeline run made it; its parent run gets the metrics and is the version's source.
         settings: where MLflow is.
         sites: pseudonyms of the sites whose patients trained it, for the card.
+        judged_by: the patients of validation and hold-out, for the card.
 
     Returns:
         The version.
@@ -78,7 +87,7 @@ def register_bundle(bundle: Path, *, run_key: str, settings: TrackingSettings, s
         retry("upload the bundle", lambda: client.log_model_artifacts(logged.model_id, str(model)), settings)
     retry("finish model", lambda: client.finalize_logged_model(logged.model_id, "READY"), settings)
     retry("log metrics", lambda: _log_metrics(client, run_id, logged.model_id, opened), settings)
-    card = write_card(opened, sites=sites, run_key=run_key)
+    card = write_card(opened, sites=sites, judged_by=judged_by, run_key=run_key)
 
     def create() -> int:
         # The answer to an earlier try may have been lost.

@@ -1,26 +1,18 @@
 """The paper's networks at the paper's size, one epoch, by the commands that a user types."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from covidctnet.config import load_profile
+from tests.helpers.command import covidctnet
 
 PHANTOMS = """
 name: few
 phantom: {controls: 5, covid: 2, cap: 2, matrix: 128, slice_spacing_mm: 8.0}
 """
 LABELS = {"control-a": "Control", "covid-a": "Covid-19", "cap-a": "CAP"}
-
-
-def covidctnet(*arguments: object) -> str:
-    command = [sys.executable, "-c", "from cli.main import main; main()", *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
 
 
 @pytest.mark.slow

@@ -70,12 +70,12 @@ def compile_classifier(model: keras.Model, config: ClassifierConfig, *, jit_comp
 
     Args:
         model: what `build_classifier` gave; targets are one-hot, shape (batch, 3).
-        config: holds the learning rate and the bound of the gradients.
+        config: holds the learning rate, the bound of the gradients and the smoothing of the targets.
         jit_compile: compile by XLA.
     """
     model.compile(
         optimizer=keras.optimizers.Adam(config.learning_rate, clipnorm=config.gradient_clip or None),
-        loss="categorical_crossentropy",
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=config.label_smoothing),
         metrics=["accuracy"],
         jit_compile=jit_compile,
     )

@@ -7,6 +7,7 @@ from typing import Any
 from covidctnet.files import link_tree, publish, write_json
 from covidctnet.labels import LABELS
 from covidctnet.stages.prepared import PreparedCohort
+from integrations.model_card import Origins
 from integrations.steps.cohorts import open_cohort
 from integrations.steps.context import load_seconds, open_step
 from integrations.steps.training import load_histories
@@ -116,7 +117,7 @@ def register(
 
     Args:
         bundle: with its hold-out metrics.
-        records: of all shards; the model's card names the sites of the training cases.
+        records: of all shards; the model's card names the sites of the cases.
         output: receives `registration.json` with the model's version.
         log_metric: takes the version.
         metrics: receives it, too.
@@ -131,8 +132,14 @@ def register(
 
         settings = TrackingSettings(**step.run.tracking)
         prepared = PreparedCohort.load(map(Path, records))
-        sites = sorted({case.case.site for case in (*prepared.of("denoiser"), *prepared.of("train"))})
-        version = register_bundle(Path(bundle), run_key=step.run.run_key, settings=settings, sites=sites)
+        trained_on = _origins(prepared, "denoiser", "train")
+        version = register_bundle(
+            Path(bundle),
+            run_key=step.run.run_key,
+            settings=settings,
+            sites=trained_on.sites,
+            judged_by=_origins(prepared, "validation", "holdout"),
+        )
         folder = Path(output)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / _REGISTRATION, {"model": settings.model, "version": version})
@@ -140,3 +147,11 @@ def register(
         write_json(Path(metrics), {"version": version})
         step.save_seconds(folder)
         return version
+
+
+def _origins(prepared: PreparedCohort, *splits: str) -> Origins:
+    cases = [case for split in splits for case in prepared.of(split)]
+    return Origins(
+        sites=tuple(sorted({case.case.site for case in cases})),
+        scanners=tuple(sorted({str(case.scanner) for case in cases})),
+    )

@@ -10,6 +10,7 @@ from covidctnet.errors import BundleError, TrackingError
 from covidctnet.labels import LABELS
 from covidctnet.predictor import Predictor
 from covidctnet.reading import read_volume
+from integrations.model_card import Origins
 from integrations.pyfunc_model import _load_pyfunc
 from integrations.registry import fetch_bundle, find_model, list_models, register_bundle, requirements
 from integrations.tracking import TrackingSettings, open_run
@@ -73,9 +74,11 @@ def test_a_bundle_has_one_version_and_another_bundle_the_next(
 
 
 def test_the_card_names_sites_scanners_versions_and_metrics(settings: TrackingSettings, bundle: Bundle) -> None:
-    register_bundle(bundle.folder, run_key="r3", settings=settings, sites=["site-b", "site-a"])
+    judged_by = Origins(sites=("site-c",), scanners=("Maker Held-out",))
+    register_bundle(bundle.folder, run_key="r3", settings=settings, sites=["site-b", "site-a"], judged_by=judged_by)
     model = find_model(f"models:/{settings.model}/1", settings=settings)
-    for words in ("site-a, site-b", *SCANNERS, bundle.pair_id, bundle.data_version, "Not a medical device",
+    origins = ("site-a, site-b", *SCANNERS, "site-c", "Maker Held-out")
+    for words in (*origins, bundle.pair_id, bundle.data_version, "Not a medical device",
                   "| accuracy, three classes | 0.833 |"):  # fmt: skip
         assert words in model.card
     assert model.tags["sites"] == "site-a, site-b"

@@ -62,6 +62,16 @@ def test_it_learns_and_survives_saving(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded(stacks), model(stacks))
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_smoothed_targets_give_each_class_its_share_of_the_weight(smoothing: float) -> None:
+    config = replace(TINY, label_smoothing=smoothing)
+    model = compile_classifier(build_classifier(config, (16, 16, 16)), config)
+    target, answer = np.float32([[0, 1, 0]]), np.float32([[0.1, 0.7, 0.2]])
+    shares = (1 - smoothing) * target + smoothing / 3
+    loss = model.compute_loss(y=target, y_pred=answer)
+    assert float(loss) == pytest.approx(-(shares * np.log(answer)).sum(), rel=1e-5)
+
+
 def test_the_smallest_stack_that_fits_works_and_the_next_smaller_is_refused() -> None:
     config = replace(TINY, filters=(2, 2, 2, 2))
     assert build_classifier(config, (18, 18, 18)).output_shape == (None, 3)
