@@ -85,6 +85,8 @@ def _parse(lines: list[str]) -> tuple[str, ...]:
         match = _LINE.match(text)
         if match is None:
             raise ConfigError(f"line {number} of the token file is not name:sha256; hash the token with sha256sum")
+        if match["digest"] == hash_token(""):
+            raise ConfigError(f"line {number} of the token file is the hash of an empty token; make one that is random")
         digests.append(match["digest"])
     if not digests:
         raise ConfigError("the token file holds no token; add a line name:sha256")

@@ -15,7 +15,7 @@ import orjson
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
-from serving.errors import NotReadyError, describe
+from serving.errors import NotReadyError, Problem, ServingError, describe
 from serving.telemetry.logs import request_id
 from serving.telemetry.metrics import Metrics
 from serving.telemetry.tracing import span
@@ -25,6 +25,37 @@ from serving.transformer.edge import choose_request_id
 from serving.transformer.plane import StudyPlane
 
 _LOG = logging.getLogger(__name__)
+_OPEN = ("/ServerLive", "/ServerReady")
+
+
+class TokenGate(grpc.aio.ServerInterceptor):  # type: ignore[misc]
+    """Refuses calls without a known token before their message, which may be large, is taken in.
+
+    Args:
+        tokens: who may ask.
+        metrics: where refusals are counted.
+    """
+
+    def __init__(self, tokens: TokenFile, metrics: Metrics) -> None:
+        self._tokens, self._metrics = tokens, metrics
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """Pass a call on, or have it refused."""
+        if not handler_call_details.method.endswith(_OPEN):
+            metadata = dict(handler_call_details.invocation_metadata or ())
+            try:
+                self._tokens.require(_text(metadata.get("authorization")))
+            except ServingError as error:
+                return self._refusal(describe(error, choose_request_id(_text(metadata.get("x-request-id")))))
+        return await continuation(handler_call_details)
+
+    def _refusal(self, problem: Problem) -> Any:
+        async def refuse(requests: Any, context: Any) -> None:
+            self._metrics.requests.labels("grpc", problem.grpc_code.name).inc()
+            await _abort(context, problem, self._metrics)
+
+        # A stream of requests is not read before it is asked for; a single request would be.
+        return grpc.stream_unary_rpc_method_handler(refuse)
 
 
 class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc]
@@ -32,12 +63,11 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):  
 
     Args:
         plane: answers.
-        tokens: who may ask; None where nobody but this machine reaches the server.
         metrics: where requests are counted.
     """
 
-    def __init__(self, plane: StudyPlane, *, tokens: TokenFile | None, metrics: Metrics) -> None:
-        self._plane, self._tokens, self._metrics = plane, tokens, metrics
+    def __init__(self, plane: StudyPlane, metrics: Metrics) -> None:
+        self._plane, self._metrics = plane, metrics
 
     async def ServerLive(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Alive, since it answers."""
@@ -86,13 +116,11 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):  
 
     @asynccontextmanager
     async def _guard(self, context: Any, *, counted: bool = False) -> AsyncIterator[str]:
-        """Check the token; tell any error as a gRPC status whose details are the one JSON shape."""
+        """Tell any error as a gRPC status whose details are the one JSON shape."""
         metadata = dict(context.invocation_metadata() or ())
         identifier = choose_request_id(_text(metadata.get("x-request-id")))
         token, began, status = request_id.set(identifier), time.monotonic(), grpc.StatusCode.OK
         try:
-            if self._tokens is not None:
-                self._tokens.require(_text(metadata.get("authorization")))
             with span("grpc", carrier=_texts(metadata), request_id=identifier):
                 yield identifier
         except asyncio.CancelledError:
@@ -101,11 +129,9 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):  
         except Exception as error:  # noqa: BLE001 - the last line of defence: every error gets the one shape
             problem = describe(error, identifier)
             status = problem.grpc_code
-            self._metrics.refused.labels(problem.code).inc()
             if problem.status == 500:
                 _LOG.error("unexpected error", exc_info=error)
-            trailing = tuple(problem.headers.items())
-            await context.abort(status, orjson.dumps(problem.body).decode(), trailing)
+            await _abort(context, problem, self._metrics)
         finally:
             if counted:
                 self._conclude(status, time.monotonic() - began)
@@ -118,13 +144,26 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):  
         _LOG.info("request", extra={"fields": fields})
 
 
+async def _abort(context: Any, problem: Problem, metrics: Metrics) -> None:
+    metrics.refused.labels(problem.code).inc()
+    trailing = tuple(problem.headers.items())
+    await context.abort(problem.grpc_code, orjson.dumps(problem.body).decode(), trailing)
+
+
 async def start_grpc(
-    service: InferenceService, *, host: str, port: int, max_message_bytes: int, max_calls: int
+    service: InferenceService,
+    gate: TokenGate | None,
+    *,
+    host: str,
+    port: int,
+    max_message_bytes: int,
+    max_calls: int,
 ) -> tuple[grpc.aio.Server, int]:
     """Start the server and return it with its port.
 
     Args:
         service: the calls.
+        gate: asks for tokens; None where nobody but this machine reaches the server.
         host: address to listen on.
         port: TCP port, 0 for a free one.
         max_message_bytes: largest study with its envelope.
@@ -134,6 +173,7 @@ async def start_grpc(
         OSError: the port is taken.
     """
     server = grpc.aio.server(
+        interceptors=() if gate is None else (gate,),
         maximum_concurrent_rpcs=max_calls,
         options=[
             ("grpc.max_receive_message_length", max_message_bytes),

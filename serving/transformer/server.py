@@ -33,7 +33,7 @@ from serving.tokens import TokenFile
 from serving.transformer.classifier import RemoteClassifier
 from serving.transformer.edge import Edge, handle_error
 from serving.transformer.fetching import Fetcher
-from serving.transformer.grpc_server import InferenceService, start_grpc
+from serving.transformer.grpc_server import InferenceService, TokenGate, start_grpc
 from serving.transformer.model import CovidCTNetModel
 from serving.transformer.page import page_routes
 from serving.transformer.pair import PairMonitor
@@ -138,9 +138,9 @@ async def _run(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service = InferenceService(parts.plane, tokens=tokens, metrics=parts.metrics)
         grpc_server, grpc_port = await start_grpc(
-            service,
+            InferenceService(parts.plane, parts.metrics),
+            None if tokens is None else TokenGate(tokens, parts.metrics),
             host=addresses.host,
             port=addresses.grpc_port,
             max_message_bytes=min(2**31 - 1, settings.upload.max_grpc_bytes + _ENVELOPE_BYTES),
@@ -173,6 +173,9 @@ async def _run(
         log_config=None,
         access_log=False,
         server_header=False,
+        # It bounds the headers of a request (64 kB); httptools keeps them without end, before any token is asked for.
+        http="h11",
+        ws="none",
         lifespan="on",
         timeout_graceful_shutdown=int(grace),
     )

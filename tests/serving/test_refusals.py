@@ -1,8 +1,10 @@
 """What a running transformer refuses, how it says so, and that it goes on."""
 
 import base64
+import contextlib
 import io
 import json
+import re
 import socket
 import struct
 import time
@@ -86,6 +88,9 @@ def test_the_readers_reasons_are_422(server: Process) -> None:
         (b'{"instances": [{"url": "http://169.254.169.254/latest"}]}', 400, "not fetched from this address"),
         (b'{"instances": [{"url": "file:///etc/passwd"}]}', 400, "not fetched from this address"),
         (json.dumps({"instances": ["UEs="] * 9}).encode(), 413, "more than 8"),
+        # Each wrong value is told of in a kilobyte, before the first five are chosen.
+        (b'{"instances": [' + b"1," * 100_000 + b"1]}", 400, "more than 10000 values"),
+        (b'{"a": ' + b"[" * 100_000, 400, "more than 10000 values"),
     ],
 )
 def test_a_v1_body_that_is_no_request(server: Process, body: bytes, status: int, says: str) -> None:
@@ -119,6 +124,7 @@ def test_a_v2_body_that_is_no_request(server: Process, body: dict[str, Any], say
     [
         (104, struct.pack("<I", 100) + b"P" * 100, "x", "must be the length"),
         (104, struct.pack("<I", 100) + b"P" * 100, "0", "must be the length"),
+        (104, struct.pack("<I", 100) + b"P" * 100, "9" * 5000, "must be the length"),
         (104, struct.pack("<I", 100) + b"P" * 50, None, "not what follows"),
         (104, struct.pack("<I", 900) + b"P" * 100, None, "cut off"),
         (104, struct.pack("<I", 50) + b"P" * 100, None, "bytes are left"),
@@ -176,6 +182,29 @@ def test_grpc_refuses_in_the_same_shape(server: Process, strict: Process) -> Non
     assert ask_grpc(strict, model_name="covidctnet").code() is grpc.StatusCode.UNAUTHENTICATED
     known = ask_grpc(strict, (("authorization", f"Bearer {TOKEN}"),), model_name="covidctnet")
     assert known.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def memory_mb(server: Process) -> float:
+    """The most that a server ever took."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{server.popen.pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) / 1e3
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells memory as Linux does")
+def test_without_a_token_no_large_message_and_no_endless_headers_are_taken_in(strict: Process) -> None:
+    before = memory_mb(strict)
+    error = ask_grpc(strict, model_name="covidctnet", raw_input_contents=[bytes(100_000_000)])
+    assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+    assert set(json.loads(error.details())) == {"code", "message", "detail", "request_id"}
+    with socket.create_connection(("127.0.0.1", strict.ports["http"]), timeout=30) as client:
+        reply = b""
+        with contextlib.suppress(ConnectionError):
+            client.sendall(b"POST /v1/studies HTTP/1.1\r\nhost: 127.0.0.1\r\n")
+            client.sendall(b"".join(b"x-%d: %s\r\n" % (number, b"y" * 1000) for number in range(50_000)) + b"\r\n")
+            reply = client.recv(100)
+    assert reply == b"" or reply.startswith(b"HTTP/1.1 400")
+    assert memory_mb(strict) - before < 40
 
 
 def test_only_health_is_told_without_a_token(strict: Process, studies: list[Known]) -> None:

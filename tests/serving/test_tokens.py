@@ -49,7 +49,7 @@ def test_a_lost_or_damaged_file_lets_nobody_in(tmp_path: Path) -> None:
     tokens.require("Bearer one")
 
 
-@pytest.mark.parametrize("lines", [[], ["# none"], ["plain-token"], [f"a b:{'0' * 64}"], ["A" * 64]])
+@pytest.mark.parametrize("lines", [[], ["# none"], ["plain-token"], [f"a b:{'0' * 64}"], ["A" * 64], [hash_token("")]])
 def test_a_file_without_a_hashed_token_is_refused(tmp_path: Path, lines: list[str]) -> None:
     with pytest.raises(ConfigError, match="token"):
         TokenFile(write(tmp_path / "t", *lines))

@@ -14,6 +14,10 @@ from serving.settings import UploadSettings
 from serving.transformer.codecs import Decoded
 from serving.transformer.codecs.archives import require_zip
 
+_MAX_JSON_VALUES = 10_000
+_VALUE_BEGINS = (b",", b"[", b"{")
+"""After one of these stands a value; base64 has none of them, so that a study counts once."""
+
 
 class Fetch(Protocol):
     """Gets a study from an allowed address into a folder."""
@@ -115,8 +119,11 @@ def parse_json(text: bytes) -> Any:
     """Plain values of a JSON text.
 
     Raises:
-        BadRequestError: it is none.
+        BadRequestError: it is none, or has more values than any request for studies: 4 MB of small wrong ones took
+            10 GB of memory.
     """
+    if sum(map(text.count, _VALUE_BEGINS)) > _MAX_JSON_VALUES:
+        raise BadRequestError(f"the JSON has more than {_MAX_JSON_VALUES} values; send the studies and nothing else")
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:

@@ -26,6 +26,7 @@ from serving.transformer.codecs.v1 import decode_base64, describe_faults, parse_
 INPUT = "study"
 JSON_LENGTH = "inference-header-content-length"
 _MAX_HEADER_BYTES = 1_000_000
+_DIGITS = len(str(_MAX_HEADER_BYTES))
 _CHUNK = 1 << 20
 _LENGTH = struct.Struct("<I")
 
@@ -194,7 +195,8 @@ def _respond(documents: list[dict[str, Any]], request_id: str, model: str, *, bi
 def _json_bytes(header: str | None, size: int) -> int:
     if header is None:
         return size
-    if not header.isdecimal() or not 0 < int(header) <= min(size, _MAX_HEADER_BYTES):
+    # Python itself refuses to read numbers of thousands of digits.
+    if not header.isdecimal() or len(header) > _DIGITS or not 0 < int(header) <= min(size, _MAX_HEADER_BYTES):
         raise BadRequestError(f"{JSON_LENGTH} must be the length of the JSON, at most {_MAX_HEADER_BYTES}")
     return int(header)
 
