@@ -15,6 +15,7 @@ import orjson
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 
+from serving.admission import Job
 from serving.errors import NotReadyError, Problem, ServingError, describe
 from serving.telemetry.logs import request_id
 from serving.telemetry.metrics import Metrics
@@ -99,7 +100,7 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):  
         """Answer for the studies of one request."""
         async with self._guard(context, counted=True) as identifier:
 
-            async def receive(folder: Path) -> Decoded:
+            async def receive(folder: Path, job: Job) -> Decoded:
                 return await anyio.to_thread.run_sync(v2.decode_grpc, request, folder, self._plane.settings.upload)
 
             answered, _ = await self._plane.answer(

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import anyio.to_thread
 from kserve.protocol.dataplane import DataPlane
@@ -20,8 +20,10 @@ from serving.transformer.model import Answered, StudyRequest
 from serving.transformer.pair import PairMonitor
 from serving.transformer.progress import ProgressBook
 
-Receive = Callable[[Path], Awaitable[Decoded]]
-"""Receives and decodes a request into a folder."""
+Receive = Callable[[Path, Job], Awaitable[Decoded]]
+"""Receives and decodes a request into a folder, for a job that may be stopped meanwhile."""
+
+T = TypeVar("T")
 
 Gone = Callable[[], Awaitable[bool]]
 """Whether the client went away; asked only after its request was received."""
@@ -89,10 +91,10 @@ class StudyPlane:
         async with self._folder() as folder, self.progress.following(job):
             with job.stage("upload"):
                 async with self._upload():
-                    decoded = await receive(folder)
+                    decoded = await receive(folder, job)
             try:
                 answer = self.dataplane.infer(model, StudyRequest(studies=decoded.studies, job=job, report=report))
-                answered, _ = await (answer if gone is None else while_connected(answer, gone))
+                answered, _ = await (answer if gone is None else while_connected(answer, job, gone))
             finally:
                 job.stop()
         return answered, decoded
@@ -118,8 +120,13 @@ class StudyPlane:
             self._uploads -= 1
 
 
-async def while_connected(answer: Awaitable[Any], gone: Gone) -> Any:
+async def while_connected(answer: Awaitable[T], job: Job, gone: Gone) -> T:
     """Wait for an answer; stop the work where the client goes away.
+
+    Args:
+        answer: what is waited for.
+        job: is stopped.
+        gone: whether the client went away.
 
     Raises:
         StoppedError: the client went away.
@@ -133,5 +140,9 @@ async def while_connected(answer: Awaitable[Any], gone: Gone) -> Any:
         return task.result()
     finally:
         if not task.done():
+            job.stop()
             task.cancel()
             await asyncio.wait({task})
+        if not task.cancelled():
+            # Looked at: asyncio would else log it with its message, which may quote the study.
+            task.exception()

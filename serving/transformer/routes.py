@@ -10,12 +10,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
+from serving.admission import Job
 from serving.errors import WrongTypeError
 from serving.telemetry.drift import DriftWindow
 from serving.telemetry.metrics import Metrics
 from serving.transformer.codecs import Decoded, v1, v2
 from serving.transformer.openapi import STUDIES, V1_PREDICT, V2_INFER
-from serving.transformer.plane import StudyPlane
+from serving.transformer.plane import StudyPlane, while_connected
 from serving.transformer.reports import parse_kind
 from serving.transformer.uploads import receive_body, receive_study
 
@@ -37,7 +38,7 @@ def study_routes(plane: StudyPlane, model: str, fetch: v1.Fetch) -> APIRouter:
 
     @router.post("/v1/studies", tags=["plain"], summary="Send a study, get its answer", openapi_extra=STUDIES)
     async def post_study(request: Request) -> Response:
-        async def receive(folder: Path) -> Decoded:
+        async def receive(folder: Path, job: Job) -> Decoded:
             return await receive_study(request, folder, limits)
 
         kind = parse_kind(request.query_params.get("report"))
@@ -49,19 +50,20 @@ def study_routes(plane: StudyPlane, model: str, fetch: v1.Fetch) -> APIRouter:
 
     @router.post("/v1/models/{name}:predict", tags=["KServe v1"], summary="Predict", openapi_extra=V1_PREDICT)
     async def predict(request: Request, name: str) -> Response:
-        async def receive(folder: Path) -> Decoded:
+        async def receive(folder: Path, job: Job) -> Decoded:
             _require_type(request, _JSON)
             body = folder / "body"
             await receive_body(request, body, limits, most=limits.max_json_bytes)
             async with decoding:
                 named = await anyio.to_thread.run_sync(v1.decode, body, folder, limits)
-            return await anyio.to_thread.run_sync(v1.fetch_all, named, folder, fetch)
+            fetched = anyio.to_thread.run_sync(v1.fetch_all, named, folder, fetch, job, limits)
+            return await while_connected(fetched, job, request.is_disconnected)
 
         answered, _ = await plane.answer(name, None, _id(request), receive, gone=request.is_disconnected)
         return _json(v1.encode([one.document for one in answered]))
 
     async def infer(request: Request, name: str, version: str | None = None) -> Response:
-        async def receive(folder: Path) -> Decoded:
+        async def receive(folder: Path, job: Job) -> Decoded:
             length = request.headers.get(v2.JSON_LENGTH)
             _require_type(request, _JSON if length is None else _BINARY)
             body = folder / "body"

@@ -1,13 +1,17 @@
 """Studies are fetched from the listed sources, over real HTTP, and from nowhere else."""
 
+import contextlib
 import http.server
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from serving.errors import BadRequestError, NotReadyError, TooLargeError
+from serving.admission import Job
+from serving.errors import BadRequestError, LateError, NotReadyError, StoppedError, TooLargeError
 from serving.settings import FetchSettings, UploadSettings
 from serving.transformer.fetching import Fetcher
 from tests.helpers.series import make_files, zip_of
@@ -30,8 +34,15 @@ class Service(http.server.BaseHTTPRequestHandler):
             self._answer(200, "text/html", b"<html>")
         elif self.path == "/dicom-web/down":
             self._answer(502, "text/html", b"down")
-        elif self.path == "/cases/one.zip":
-            self._answer(200, "application/zip", zip_of(FILES))
+        elif self.path == "/dicom-web/slow":
+            self.send_response(200)
+            self.send_header("content-type", "multipart/related; boundary=b")
+            self.end_headers()
+            with contextlib.suppress(ConnectionError):
+                while not self.server.stopped.wait(0.1):  # type: ignore[attr-defined]
+                    self.wfile.write(b"--b\r\nContent-Type: application/dicom\r\n\r\nx\r\n")
+        elif self.path in {"/cases/one.zip", "/cases/one.zip%3Fversion%3D2", "/cases//one.zip"}:
+            self._answer(200, "application/zip", zip_of(FILES[: 1 if "%" in self.path else 3]))
         else:
             self._answer(404, "application/xml", b"<Error><Code>NoSuchKey</Code></Error>")
 
@@ -49,9 +60,11 @@ class Service(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def source() -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service)
+    server.stopped = threading.Event()  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
+    server.stopped.set()  # type: ignore[attr-defined]
     server.shutdown()
     thread.join()
     server.server_close()
@@ -65,15 +78,41 @@ def fetch(source: str, monkeypatch: pytest.MonkeyPatch) -> Fetcher:
     return Fetcher(settings, UploadSettings())
 
 
+def get(fetch: Fetcher, url: str, folder: Path, job: Job | None = None, most: int = 2**31) -> Path:
+    return fetch(url, folder, job or Job("id", 60.0), most)
+
+
 def test_a_series_comes_from_dicomweb(fetch: Fetcher, source: str, tmp_path: Path) -> None:
-    folder = fetch(f"{source}/dicom-web/studies/1.2/series/3", tmp_path)
+    folder = get(fetch, f"{source}/dicom-web/studies/1.2/series/3", tmp_path)
     assert [path.read_bytes() for path in sorted(folder.iterdir())] == FILES
 
 
 def test_a_zip_comes_from_a_bucket(fetch: Fetcher, tmp_path: Path) -> None:
-    assert fetch("s3://cases/one.zip", tmp_path).read_bytes() == zip_of(FILES)
+    assert get(fetch, "s3://cases/one.zip", tmp_path).read_bytes() == zip_of(FILES)
     with pytest.raises(BadRequestError, match="status 404"):
-        fetch("s3://cases/absent.zip", tmp_path)
+        get(fetch, "s3://cases/absent.zip", tmp_path)
+
+
+def test_a_key_is_never_cut_short(fetch: Fetcher, tmp_path: Path) -> None:
+    """Without what looks like a query, it would be the name of another study."""
+    assert get(fetch, "s3://cases/one.zip?version=2", tmp_path).read_bytes() == zip_of(FILES[:1])
+    for other in ("one.zip#x", "one.zip?x"):
+        with pytest.raises(BadRequestError, match="status 404"):
+            get(fetch, f"s3://cases/{other}", tmp_path)
+
+
+def test_fetching_ends_with_its_request(fetch: Fetcher, source: str, tmp_path: Path) -> None:
+    slow = f"{source}/dicom-web/slow"
+    with pytest.raises(LateError):
+        get(fetch, slow, tmp_path, Job("id", 0.5))
+    job = Job("id", 60.0)
+    with ThreadPoolExecutor(1) as pool:
+        fetched = pool.submit(get, fetch, slow, tmp_path, job)
+        while not any(tmp_path.iterdir()):
+            time.sleep(0.05)
+        job.stop()
+        with pytest.raises(StoppedError):
+            fetched.result(30)
 
 
 @pytest.mark.parametrize(
@@ -87,13 +126,14 @@ def test_a_zip_comes_from_a_bucket(fetch: Fetcher, tmp_path: Path) -> None:
         "/dicom-web/studies/1.2?x=1",
         "/dicom-web/studies/1.2#x",
         "/dicom-web/\\..\\elsewhere",
+        "/dicom-web/..;/elsewhere",
     ],
 )
 def test_a_path_outside_of_the_listed_beginning_is_refused(
     fetch: Fetcher, source: str, path: str, tmp_path: Path
 ) -> None:
     with pytest.raises(BadRequestError, match="not fetched from this address"):
-        fetch(source + path, tmp_path)
+        get(fetch, source + path, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -101,6 +141,8 @@ def test_a_path_outside_of_the_listed_beginning_is_refused(
     [
         "s3://others/one.zip",
         "s3:///one.zip",
+        "s3://cases",
+        "s3://cases/",
         "file:///etc/passwd",
         "gopher://127.0.0.1/",
         "http://169.254.169.254/latest/meta-data",
@@ -112,19 +154,21 @@ def test_a_path_outside_of_the_listed_beginning_is_refused(
 )
 def test_any_other_source_is_refused(fetch: Fetcher, url: str, tmp_path: Path) -> None:
     with pytest.raises(BadRequestError, match="not fetched from this address"):
-        fetch(url, tmp_path)
+        get(fetch, url, tmp_path)
 
 
 def test_what_a_source_may_do_wrong(fetch: Fetcher, source: str, tmp_path: Path) -> None:
     for path, kind in (("page", BadRequestError), ("absent", BadRequestError), ("moved", NotReadyError)):
         with pytest.raises(kind):
-            fetch(f"{source}/dicom-web/{path}", tmp_path)
+            get(fetch, f"{source}/dicom-web/{path}", tmp_path)
     with pytest.raises(NotReadyError, match="status 502"):
-        fetch(f"{source}/dicom-web/down", tmp_path)
+        get(fetch, f"{source}/dicom-web/down", tmp_path)
 
 
 def test_limits_hold_for_fetched_studies(source: str, tmp_path: Path) -> None:
     settings = FetchSettings(dicomweb=(f"{source}/dicom-web/",))
     few = Fetcher(settings, UploadSettings(max_files=2))
     with pytest.raises(TooLargeError, match="more than 2 files"):
-        few(f"{source}/dicom-web/studies/1.2", tmp_path)
+        get(few, f"{source}/dicom-web/studies/1.2", tmp_path)
+    with pytest.raises(TooLargeError, match="larger than"):
+        get(Fetcher(settings, UploadSettings()), f"{source}/dicom-web/studies/1.2", tmp_path, most=1000)

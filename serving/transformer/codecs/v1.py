@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from serving.admission import Job
 from serving.errors import BadRequestError, TooLargeError
 from serving.settings import UploadSettings
 from serving.transformer.codecs import Decoded
@@ -22,8 +23,8 @@ _VALUE_BEGINS = (b",", b"[", b"{")
 class Fetch(Protocol):
     """Gets a study from an allowed address into a folder."""
 
-    def __call__(self, url: str, folder: Path, /) -> Path:
-        """Return the study's file or folder."""
+    def __call__(self, url: str, folder: Path, job: Job, most: int, /) -> Path:
+        """Return the study's file or folder, of at most so many bytes."""
         ...
 
 
@@ -73,23 +74,28 @@ def decode(body: Path, folder: Path, limits: UploadSettings) -> tuple[Path | Rem
     )
 
 
-def fetch_all(named: Sequence[Path | RemoteStudy], folder: Path, fetch: Fetch) -> Decoded:
-    """Fetch what a body named by an address.
+def fetch_all(
+    named: Sequence[Path | RemoteStudy], folder: Path, fetch: Fetch, job: Job, limits: UploadSettings
+) -> Decoded:
+    """Fetch what a body named by an address; blocks, and ends early where the job is stopped.
 
     Args:
         named: what `decode` gave.
         folder: receives the studies.
         fetch: gets one.
+        job: of the request.
+        limits: bound what all of them take together.
 
     Raises:
         ServingError: the address is not allowed, or its study cannot be had.
     """
-    studies = []
+    studies, left = [], limits.max_body_bytes
     for number, study in enumerate(named):
         if isinstance(study, RemoteStudy):
             place = folder / f"study{number}"
             place.mkdir()
-            studies.append(fetch(study.url, place))
+            studies.append(fetch(study.url, place, job, left))
+            left -= sum(path.stat().st_size for path in place.iterdir())
         else:
             studies.append(study)
     return Decoded(studies=tuple(studies))
