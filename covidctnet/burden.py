@@ -64,6 +64,7 @@ class Burden:
     """Infection burden of one study.
 
     Attributes:
+        threshold: residual above which lung counts, as a share of the range of intensities.
         share: affected share of lung volume, 0 to 1; 0 where no lung was found.
         lung_ml: volume of both lungs.
         regions: thirds of both lungs; empty where no lung was found.
@@ -71,6 +72,7 @@ class Burden:
         words: the same as a sentence.
     """
 
+    threshold: float
     share: float
     lung_ml: float
     regions: tuple[Region, ...]
@@ -92,7 +94,8 @@ def measure_burden(
     """
     lungs, affected = mark_lungs(volume, slices, residual, preprocess, config)
     if not lungs.any():
-        return Burden(share=0.0, lung_ml=0.0, regions=(), foci=(), words="no lung was found")
+        words = "no lung was found"
+        return Burden(threshold=config.threshold, share=0.0, lung_ml=0.0, regions=(), foci=(), words=words)
     ml = float(np.prod(_spacing(volume, slices))) / 1000.0
     thirds = _thirds(lungs)
     regions = tuple(
@@ -104,7 +107,14 @@ def measure_burden(
     foci = _find_foci(affected, lungs, thirds, volume, ml, config)
     lung_ml = sum(region.lung_ml for region in regions)
     share = sum(region.affected_ml for region in regions) / lung_ml
-    return Burden(share=share, lung_ml=lung_ml, regions=regions, foci=foci, words=_describe(share, regions))
+    return Burden(
+        threshold=config.threshold,
+        share=share,
+        lung_ml=lung_ml,
+        regions=regions,
+        foci=foci,
+        words=_describe(share, regions),
+    )
 
 
 def mark_lungs(

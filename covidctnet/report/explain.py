@@ -21,7 +21,8 @@ MEDIA_TYPES: dict[ReportKind, str] = {
     "volume": "application/zip",
 }
 
-ANSWER_FILE, CT_FILE, RESIDUAL_FILE = f"{ANSWER_FIELD}.json", "ct.nii.gz", "residual.nii.gz"
+ANSWER_FILE, PAGE_FILE, PICTURE_FILE = f"{ANSWER_FIELD}.json", "report.html", "report.png"
+CT_FILE, RESIDUAL_FILE = "ct.nii.gz", "residual.nii.gz"
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DRAWING = threading.Lock()
@@ -33,7 +34,7 @@ def write_report(kind: ReportKind, study: ExplainedStudy, file: IO[bytes]) -> No
 
     Args:
         kind: "png" is one picture, "html" a page that needs nothing else, "volume" a zip of `ANSWER_FILE`,
-            `CT_FILE` and `RESIDUAL_FILE`, both volumes on the grid of the series.
+            `PAGE_FILE`, `CT_FILE` and `RESIDUAL_FILE`, both volumes on the grid of the series.
         study: what to draw.
         file: receives it.
     """
@@ -48,12 +49,12 @@ def save_reports(study: ExplainedStudy, folder: Path) -> list[Path]:
         folder: made where it does not exist.
 
     Returns:
-        `report.png`, `report.html`, and what the volume's zip holds.
+        `PICTURE_FILE`, and what the volume's zip holds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     writers: dict[str, Callable[[IO[bytes]], object]] = {
-        "report.png": lambda file: _write_png(study, file),
-        "report.html": lambda file: _write_html(study, file),
+        PICTURE_FILE: lambda file: _write_png(study, file),
+        PAGE_FILE: lambda file: _write_html(study, file),
         ANSWER_FILE: lambda file: file.write(json.dumps(study.document, indent=2).encode()),
         CT_FILE: lambda file: _write_ct(study, file),
         RESIDUAL_FILE: lambda file: _write_residual(study, file),
@@ -86,6 +87,8 @@ def _write_volume(study: ExplainedStudy, file: IO[bytes]) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         answer = zipfile.ZipInfo(ANSWER_FILE, _EPOCH)
         archive.writestr(answer, json.dumps(study.document, indent=2), zipfile.ZIP_DEFLATED)
+        with archive.open(zipfile.ZipInfo(PAGE_FILE, _EPOCH), "w") as entry:
+            _write_html(study, entry)
         with archive.open(zipfile.ZipInfo(CT_FILE, _EPOCH), "w") as entry:
             _write_ct(study, entry)
         with archive.open(zipfile.ZipInfo(RESIDUAL_FILE, _EPOCH), "w") as entry:

@@ -20,5 +20,4 @@ def render_study(study: ExplainedStudy) -> str:
         alt=describe_images(study),
         spacing=" x ".join(f"{step:.2f}" for step in study.volume.spacing_mm),
         size=" x ".join(map(str, study.volume.hu.shape)),
-        threshold=study.config.burden.threshold,
     )

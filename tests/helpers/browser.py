@@ -1,7 +1,9 @@
 """A Chromium without a screen, and what a reader does in it."""
 
 import base64
+import importlib.util
 import io
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+needs_browser = pytest.mark.skipif(
+    CHROMIUM is None or importlib.util.find_spec("playwright") is None,
+    reason="there is no chromium, or no playwright: sh infra/local/install-debian.sh, pip install playwright",
+)
 # Root has no sandbox here; the images are drawn by the processor, on any machine the same way.
 _FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--disable-background-networking"]
 
@@ -127,3 +134,23 @@ def reading(browser: Any, address: str, *, bypass_csp: bool = False) -> Iterator
     page.wait_for_selector("#server:is(.ready, .away)")
     yield reader
     context.close()
+
+
+def assert_same_findings(reader: Reader, answer: dict[str, Any]) -> None:
+    """The page says what the answer holds."""
+    assert reader.values() == pytest.approx(answer["probabilities"], abs=1e-6)
+    assert reader.page.locator(".verdict").get_attribute("data-label") == answer["label"]
+    said = reader.page.locator("#findings").inner_text().lower()
+    for warning in answer["warnings"]:
+        assert warning.lower() in said
+    for name in ("scanner", "series", "model_version", "pair_id", "profile", "disclaimer"):
+        assert answer[name].lower() in said
+    assert answer["burden"]["words"].lower() in said
+    assert reader.page.locator("button.focus").count() == len(answer["burden"]["foci"])
+
+
+def slice_number(reader: Reader) -> tuple[int, int]:
+    """The slice that is shown, from 1, and how many there are."""
+    found = re.match(r"Slice (\d+) of (\d+)", reader.page.locator("#slice-text").inner_text())
+    assert found is not None
+    return int(found[1]), int(found[2])

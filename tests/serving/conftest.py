@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from covidctnet.bundle import load_bundle, write_bundle
-from covidctnet.predictor import Predictor
+from covidctnet.predictor import NOT_JUDGED, Predictor
 from covidctnet.reading import read_volume
 from serving.tokens import hash_token
+from tests.helpers.browser import Reader, browser_started, reading
 from tests.helpers.components_run import ComponentsRun
 from tests.helpers.series import crude_chest, make_files, zip_of
 from tests.helpers.serving import Process, is_ready, lay_out_version, start_predictor, start_transformer, wait_for
@@ -116,3 +117,30 @@ def other_bundle(served_bundle: Path, tmp_path_factory: pytest.TempPathFactory) 
     )
     assert other.serving_version != bundle.serving_version
     return other.folder
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with browser_started() as started:
+        yield started
+
+
+@pytest.fixture
+def reader(browser: Any, server: Process) -> Iterator[Reader]:
+    with reading(browser, server.http) as opened:
+        yield opened
+        assert opened.errors == []
+        assert opened.violations() == []
+        assert [address for address in opened.requests if not address.startswith((server.http, "data:", "blob:"))] == []
+        assert opened.kept() == [0, 0, 0, 0, 0, 0]
+
+
+@pytest.fixture(scope="module")
+def phantom(components_run: ComponentsRun, served_bundle: Path) -> bytes:
+    """A case that is judged, and has areas that are marked."""
+    cohort, predictor = components_run.cohort, Predictor.load(served_bundle)
+    for case in cohort.cases:
+        answer = predictor.predict(read_volume(cohort.path(case.case)))
+        if answer.label != NOT_JUDGED and answer.burden.foci:
+            return cohort.path(case.case).read_bytes()
+    raise AssertionError("no phantom of the smoke profile is judged and has a marked area")

@@ -30,9 +30,9 @@ export class Controls {
   }
 
   /** Begin with a study: all controls as at the start, the middle slice or the most suspicious one. */
-  async open(ct, residual, foci) {
+  async open(ct, residual, { foci, threshold }) {
     this.#foci = foci
-    this.#marked = markedBySlice(residual, foci, this.#scan.range[0])
+    this.#marked = markedBySlice(residual, foci, threshold)
     for (const [group, chosen] of [['windows', WINDOWS[0]], ['planes', PLANES[0]]]) {
       byId(group).querySelector(`input[value="${chosen.id}"]`).checked = true
     }
@@ -40,7 +40,7 @@ export class Controls {
     byId('jump').setAttribute('aria-disabled', String(foci.length === 0))
     byId('jump-why').textContent = foci.length ? '' : 'No area of the lungs is marked in this study.'
     this.#setOverlay()
-    await this.#scan.show(ct, residual)
+    await this.#scan.show(ct, residual, threshold)
     const [low, high] = this.#scan.range
     byId('legend-low').textContent = low.toFixed(2)
     byId('legend-high').textContent = `≥ ${high.toFixed(2)}`
@@ -50,6 +50,7 @@ export class Controls {
 
   /** Show the slice of the present plane through the middle of a marked area. */
   goTo(focus) {
+    if (this.#scan.empty) return
     this.#scan.goTo([...focus.centre_voxel].reverse())
     this.#moved(true)
     byId('screen').focus()
@@ -99,7 +100,7 @@ export class Controls {
   }
 
   #key(event) {
-    if (event.ctrlKey || event.altKey || event.metaKey) return
+    if (event.ctrlKey || event.altKey || event.metaKey || this.#scan.empty) return
     const scan = this.#scan
     const choose = (group, number) => byId(group).querySelectorAll('input')[number].click()
     const fade = (step) => {
@@ -132,6 +133,7 @@ export class Controls {
 
   #wheel(event) {
     event.preventDefault()
+    if (this.#scan.empty) return
     const step = Math.sign(event.deltaY)
     if (event.ctrlKey) this.#scan.setZoom(this.#scan.zoom * ZOOM.step ** -step)
     else this.#toSlice(this.#scan.index - step)

@@ -14,6 +14,7 @@ import { hintOf, isJudged, megabytes, titleOf } from './words.js'
 const parts = ['start', 'refused', 'working', 'reading'].map(byId)
 let study = null
 let stopping = null
+let choices = 0
 let viewer = null
 
 function show(id) {
@@ -32,11 +33,18 @@ function begin() {
   byId('pick-zip').focus()
 }
 
-async function take(files) {
+/** Judge what was chosen or dropped; whatever was sent or shown before is let go of first. */
+async function take(chosen) {
+  stopping?.abort()
+  stopping = null
+  study = null
+  const mine = ++choices
   try {
-    study = await studyOf(files)
+    const next = await studyOf(await chosen)
+    if (mine !== choices) return
+    study = next
   } catch (error) {
-    refuse(error)
+    if (mine === choices) refuse(error)
     return
   }
   await judge()
@@ -47,30 +55,34 @@ async function judge() {
   stopping?.abort()
   const controller = new AbortController()
   stopping = controller
+  // Never the images of one study beside the answer of another.
+  viewer?.scan.clear()
   show('working')
   byId('working-what').textContent = `${study.what}, ${megabytes(study.bytes)}`
   byId('working-title').focus()
   try {
-    const data = await send(study, 'volume', (at) => stages.update(at), controller.signal)
-    const { answer, ct, residual } = await unpack(data)
-    if (!controller.signal.aborted) await read(answer, ct, residual)
+    const data = await send(study, (at) => stages.update(at), controller.signal)
+    const { answer, report, ct, residual } = await unpack(data)
+    if (!controller.signal.aborted) await read(answer, report, ct, residual)
   } catch (error) {
     if (error.name === 'AbortError') {
       if (stopping === controller) begin()
-    } else refuse(error)
+    } else if (stopping === controller) refuse(error)
   }
 }
 
-async function read(answer, ct, residual) {
+async function read(answer, report, ct, residual) {
   show('reading')
-  const keep = keepButtons(answer)
+  byId('tools').hidden = false
+  byId('no-viewer').hidden = true
+  const keep = keepButtons(answer, report)
   byId('findings').replaceChildren(...findingsOf(answer, (focus) => viewer?.controls.goTo(focus), keep))
   byId('findings').scrollTop = 0
   byId('verdict').focus()
   announce(`The answer is here. ${titleOf(answer)}.${isJudged(answer) ? '' : ' No class is named.'}`)
   try {
     viewer ??= await openViewer()
-    await viewer.controls.open(ct, residual, answer.burden.foci)
+    await viewer.controls.open(ct, residual, answer.burden)
   } catch (error) {
     byId('tools').hidden = true
     byId('no-viewer').hidden = false
@@ -84,29 +96,13 @@ async function openViewer() {
   return { scan, controls: new Controls(scan) }
 }
 
-function keepButtons(answer) {
+function keepButtons(answer, report) {
   const name = `covidctnet-${answer.request_id.slice(0, 8)}`
-  const state = el('p', { class: 'soft', role: 'status' })
-  const report = el('button', { type: 'button', id: 'save-report' }, 'Download the report')
-  const json = el('button', { type: 'button', id: 'save-answer' }, 'Download the answer (JSON)')
-  const sent = study
-  json.addEventListener('click', () => save(JSON.stringify(answer, null, 2), 'application/json', `${name}.json`))
-  report.addEventListener('click', async () => {
-    report.disabled = true
-    const say = ({ stage, share }) => {
-      const how = share === null ? '' : ` ${Math.floor(100 * share)} %`
-      state.textContent = `The server writes the report: ${stage}${how}`
-    }
-    try {
-      const data = await send(sent, 'html', say, new AbortController().signal)
-      save(data, 'text/html', `${name}.html`)
-      state.textContent = 'The report is among your downloads.'
-    } catch (error) {
-      state.textContent = `The report was not made. ${error.message} ${error.detail ?? ''}`
-    }
-    report.disabled = false
-  })
-  return el('div', { class: 'keep' }, report, json, state)
+  const keep = (id, words, content, type, ending) =>
+    el('button', { type: 'button', id, onclick: () => save(content, type, `${name}.${ending}`) }, words)
+  return el('div', { class: 'keep' },
+    keep('save-report', 'Download the report', report, 'text/html', 'html'),
+    keep('save-answer', 'Download the answer (JSON)', JSON.stringify(answer, null, 2), 'application/json', 'json'))
 }
 
 function save(content, type, name) {
@@ -184,7 +180,8 @@ function listen() {
   document.addEventListener('drop', async (event) => {
     event.preventDefault()
     mark(false)
-    await take(await filesOfDrop(event.dataTransfer))
+    // Words that slip from the page onto itself are no study.
+    if (event.dataTransfer.types.includes('Files')) await take(filesOfDrop(event.dataTransfer))
   })
   byId('token-form').addEventListener('submit', tryToken)
   byId('again').addEventListener('click', judge)

@@ -5,7 +5,7 @@
 
 import { NVImage, Niivue, SLICE_TYPE } from '../vendor/viewer.js'
 import { cut, sliceAffine, toVoxel, valueAt } from './grid.js'
-import { PLANES, RESIDUAL_COLOURS, RESIDUAL_FROM, RESIDUAL_TO, WINDOWS, ZOOM } from './settings.js'
+import { PLANES, RESIDUAL_COLOURS, WINDOWS, ZOOM } from './settings.js'
 
 const SLICE_TYPES = { axial: SLICE_TYPE.AXIAL, coronal: SLICE_TYPE.CORONAL, sagittal: SLICE_TYPE.SAGITTAL }
 const FLOAT32 = 16
@@ -27,6 +27,7 @@ export class Scan {
   opacity = 0.6
   overlaid = true
   zoom = 1
+  range = [0, 1]
 
   /** @param {HTMLCanvasElement} canvas */
   static async on(canvas) {
@@ -51,11 +52,17 @@ export class Scan {
     return scan
   }
 
-  /** Show a study from its middle. */
-  async show(ct, residual) {
+  /**
+   * Show a study from its middle.
+   * @param {import('./unpack.js').Volume} ct
+   * @param {import('./unpack.js').Volume} residual
+   * @param {number} least residual at which the overlay's colours begin; they end where its header says
+   */
+  async show(ct, residual, least) {
     Object.assign(this, { plane: PLANES[0], window: WINDOWS[0], zoom: 1 })
     this.#ct = ct
     this.#residual = residual
+    this.range = [least, residual.most]
     this.position = ct.dims.map((size) => Math.floor(size / 2))
     await this.setPlane(this.plane)
   }
@@ -67,8 +74,9 @@ export class Scan {
     for (const layer of this.#layers.splice(0).reverse()) this.#niivue.removeVolume(layer)
   }
 
-  get range() {
-    return [RESIDUAL_FROM, this.#residual?.most ?? RESIDUAL_TO]
+  /** Whether there is nothing to look at. */
+  get empty() {
+    return this.#layers.length === 0
   }
 
   get count() {

@@ -73,17 +73,16 @@ function newId() {
 }
 
 /**
- * Send a study and wait for what was asked for.
+ * Send a study and wait for its answer with report and volumes.
  * @param {{body: Blob | FormData, type: string | null}} study
- * @param {string} report `volume` or `html`
  * @param {(at: {stage: string, share: number | null, ahead?: number}) => void} onProgress
  * @param {AbortSignal} signal
  * @returns {Promise<ArrayBuffer>}
  */
-export async function send(study, report, onProgress, signal) {
+export async function send(study, onProgress, signal) {
   const id = newId()
   const request = new XMLHttpRequest()
-  request.open('POST', `v1/studies?report=${report}`)
+  request.open('POST', 'v1/studies?report=volume')
   request.responseType = 'arraybuffer'
   request.setRequestHeader('x-request-id', id)
   if (study.type) request.setRequestHeader('content-type', study.type)

@@ -18,13 +18,6 @@ export const PLANES = [
   { id: 'sagittal', name: 'Sagittal', axis: 0, from: 'right' }
 ]
 
-/**
- * Residuals that the overlay's colours span: from what the answer's burden counts as marked (burden.threshold) to
- * where the server's own pictures end, which the header of the volume says (`cal_max`), or else here.
- */
-export const RESIDUAL_FROM = 0.08
-export const RESIDUAL_TO = 0.35
-
 export const ZOOM = { step: 1.25, least: 1, most: 8 }
 export const PAGE_SLICES = 10
 export const OPACITY_STEP = 5

@@ -1,4 +1,4 @@
-// The server's zip: the answer, the CT and the residual on the CT's grid.
+// The server's zip: the answer, its report, the CT and the residual on the CT's grid.
 
 import { readHeader, readImage, unzipSync } from '../vendor/viewer.js'
 
@@ -14,22 +14,23 @@ const ARRAYS = { 2: Uint8Array, 4: Int16Array, 8: Int32Array, 16: Float32Array, 
  * @property {Int16Array | Float32Array | Uint8Array} voxels as stored, x fastest
  * @property {number} slope and
  * @property {number} intercept that make them Hounsfield units or residuals
- * @property {number | null} most the value at which its colours should end, where the header says it
+ * @property {number} most the value at which its colours end (`cal_max`)
  */
 
 /**
  * @param {ArrayBuffer} data
- * @returns {Promise<{answer: object, ct: Volume, residual: Volume}>}
+ * @returns {Promise<{answer: object, report: Uint8Array, ct: Volume, residual: Volume}>}
  */
 export async function unpack(data) {
   const files = unzipSync(new Uint8Array(data))
   const answer = JSON.parse(new TextDecoder().decode(need(files, 'answer.json')))
+  const report = need(files, 'report.html')
   const ct = await volumeOf(need(files, 'ct.nii.gz'))
   const residual = await volumeOf(need(files, 'residual.nii.gz'))
   if (ct.dims.some((size, axis) => size !== residual.dims[axis])) {
     throw new Error('The residual does not lie on the grid of the CT.')
   }
-  return { answer, ct, residual }
+  return { answer, report, ct, residual }
 }
 
 function need(files, name) {
@@ -51,6 +52,6 @@ async function volumeOf(packed) {
     voxels: new Voxels(readImage(header, data), 0, dims[0] * dims[1] * dims[2]),
     slope: header.scl_slope || 1,
     intercept: header.scl_inter || 0,
-    most: header.cal_max > 0 ? header.cal_max : null
+    most: header.cal_max
   }
 }

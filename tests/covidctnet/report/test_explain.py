@@ -149,9 +149,9 @@ def test_the_residual_is_brought_back_to_the_grid_of_the_series(study: Explained
 
 def test_nothing_of_a_header_or_a_clock_is_in_the_volumes(reports: dict[str, bytes]) -> None:
     archive = zipfile.ZipFile(io.BytesIO(reports["volume"]))
-    assert archive.namelist() == ["answer.json", "ct.nii.gz", "residual.nii.gz"]
+    assert archive.namelist() == ["answer.json", "report.html", "ct.nii.gz", "residual.nii.gz"]
     assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-    for name in archive.namelist()[1:]:
+    for name in archive.namelist()[2:]:
         packed = archive.read(name)
         # No name, no time (RFC 1952).
         assert packed[3:8] == bytes(5)
@@ -177,7 +177,7 @@ def test_the_saved_files_are_those_of_the_reports(
     archive = zipfile.ZipFile(io.BytesIO(reports["volume"]))
     assert (files["report.png"], files["report.html"]) == (reports["png"], reports["html"])
     assert {name: archive.read(name) for name in archive.namelist()} == {
-        name: files[name] for name in ("answer.json", "ct.nii.gz", "residual.nii.gz")
+        name: files[name] for name in ("answer.json", "report.html", "ct.nii.gz", "residual.nii.gz")
     }
     assert len(files) == 5
 
