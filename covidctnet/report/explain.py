@@ -10,7 +10,7 @@ from typing import IO, Literal, get_args
 
 from covidctnet.report.anatomy import RESIDUAL_RANGE
 from covidctnet.report.explained import ANSWER_FIELD, ExplainedStudy
-from covidctnet.report.nifti import write_ct, write_residual
+from covidctnet.report.nifti import write_ct, write_marks, write_residual
 
 ReportKind = Literal["png", "html", "volume"]
 KINDS: tuple[ReportKind, ...] = get_args(ReportKind)
@@ -22,7 +22,7 @@ MEDIA_TYPES: dict[ReportKind, str] = {
 }
 
 ANSWER_FILE, PAGE_FILE, PICTURE_FILE = f"{ANSWER_FIELD}.json", "report.html", "report.png"
-CT_FILE, RESIDUAL_FILE = "ct.nii.gz", "residual.nii.gz"
+CT_FILE, RESIDUAL_FILE, MARKED_FILE = "ct.nii.gz", "residual.nii.gz", "marked.nii.gz"
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DRAWING = threading.Lock()
@@ -34,7 +34,7 @@ def write_report(kind: ReportKind, study: ExplainedStudy, file: IO[bytes]) -> No
 
     Args:
         kind: "png" is one picture, "html" a page that needs nothing else, "volume" a zip of `ANSWER_FILE`,
-            `PAGE_FILE`, `CT_FILE` and `RESIDUAL_FILE`, both volumes on the grid of the series.
+            `PAGE_FILE`, `CT_FILE`, `RESIDUAL_FILE` and `MARKED_FILE`, all three volumes on the grid of the series.
         study: what to draw.
         file: receives it.
     """
@@ -58,6 +58,7 @@ def save_reports(study: ExplainedStudy, folder: Path) -> list[Path]:
         ANSWER_FILE: lambda file: file.write(json.dumps(study.document, indent=2).encode()),
         CT_FILE: lambda file: _write_ct(study, file),
         RESIDUAL_FILE: lambda file: _write_residual(study, file),
+        MARKED_FILE: lambda file: write_marks(file, study.volume, study.marked),
     }
     for name, write in writers.items():
         partial = folder / f"{name}.partial"
@@ -93,6 +94,8 @@ def _write_volume(study: ExplainedStudy, file: IO[bytes]) -> None:
             _write_ct(study, entry)
         with archive.open(zipfile.ZipInfo(RESIDUAL_FILE, _EPOCH), "w") as entry:
             _write_residual(study, entry)
+        with archive.open(zipfile.ZipInfo(MARKED_FILE, _EPOCH), "w") as entry:
+            write_marks(entry, study.volume, study.marked)
 
 
 def _write_ct(study: ExplainedStudy, file: IO[bytes]) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from covidctnet.interpolate import resample_linearly
 from covidctnet.resize import resize
-from covidctnet.volume import Volume
+from covidctnet.volume import BoolArray, Volume
 
 RESIDUAL_STEPS = 10_000
 """Stored value of a residual of 1: int16 then holds it to 0.0001, and `scl_slope` gives it back."""
@@ -37,10 +37,11 @@ _FIELDS: dict[str, tuple[str, int]] = {
     "magic": ("S4", 344),
 }
 _HEADER_BYTES, _DATA_START = 348, 352
-_INT16, _MILLIMETRES, _SCANNER = 4, 2, 1
+_MILLIMETRES, _SCANNER = 2, 1
 _LEVEL = 1
+_DATATYPES = {"<i2": 4, "|u1": 2}
 
-Plane = NDArray[np.int16]
+Plane = NDArray[np.int16] | NDArray[np.uint8]
 
 
 def write_ct(file: IO[bytes], volume: Volume, shown_hu: tuple[float, float]) -> None:
@@ -80,17 +81,38 @@ def write_residual(file: IO[bytes], volume: Volume, residual: NDArray[np.float32
     _write(file, volume, plane, slope=1.0 / RESIDUAL_STEPS, shown=(-shown, shown))
 
 
+def write_marks(file: IO[bytes], volume: Volume, marked: BoolArray) -> None:
+    """Write where something is marked, uint8 0 or 1, on the grid of the volume that it belongs to.
+
+    Args:
+        file: receives the gzipped file.
+        volume: gives the grid.
+        marked: axes (z, y, x) over the same extent as the volume; a voxel takes the value in which its centre lies.
+    """
+    sides = zip(volume.hu.shape, marked.shape, strict=True)
+    z_places, *plane_places = (((np.arange(count) + 0.5) * made / count).astype(np.intp) for count, made in sides)
+    rows_and_columns = np.ix_(*plane_places)
+
+    def plane(z: int) -> Plane:
+        return marked[z_places[z]][rows_and_columns].astype(np.uint8)
+
+    _write(file, volume, plane, slope=1.0, shown=(0.0, 1.0))
+
+
 def _write(
     file: IO[bytes], volume: Volume, plane: Callable[[int], Plane], *, slope: float, shown: tuple[float, float]
 ) -> None:
     # No name and no time in the gzip header: the same study gives the same bytes.
     with gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as packed:
-        packed.write(_header(volume, slope, shown))
         for z in range(volume.hu.shape[0]):
-            packed.write(plane(z).astype("<i2").tobytes())
+            stored = plane(z)
+            stored = stored.astype(stored.dtype.newbyteorder("<"), copy=False)
+            if z == 0:
+                packed.write(_header(volume, stored.dtype, slope, shown))
+            packed.write(stored.tobytes())
 
 
-def _header(volume: Volume, slope: float, shown: tuple[float, float]) -> bytes:
+def _header(volume: Volume, stored: np.dtype[Any], slope: float, shown: tuple[float, float]) -> bytes:
     names, kinds, offsets = zip(*((name, kind, offset) for name, (kind, offset) in _FIELDS.items()), strict=True)
     layout: Any = {"names": names, "formats": kinds, "offsets": offsets, "itemsize": _DATA_START}
     header = np.zeros((), np.dtype(layout))
@@ -101,8 +123,8 @@ def _header(volume: Volume, slope: float, shown: tuple[float, float]) -> bytes:
     values: dict[str, Any] = {
         "sizeof_hdr": _HEADER_BYTES,
         "dim": (3, width, height, depth, 1, 1, 1, 1),
-        "datatype": _INT16,
-        "bitpix": 16,
+        "datatype": _DATATYPES[stored.str],
+        "bitpix": 8 * stored.itemsize,
         "pixdim": (1.0, dx, dy, dz, 0.0, 0.0, 0.0, 0.0),
         "vox_offset": _DATA_START,
         "scl_slope": slope,

@@ -74,7 +74,8 @@ _REPORT: dict[str, Any] = {
     "schema": {"type": "string", "enum": list(KINDS)},
     "description": "a report instead of the JSON answer, which it carries: `png`, a picture (text chunk `answer`); "
     "`html`, a page that needs nothing else (script `answer`); `volume`, a zip of answer.json, report.html, ct.nii.gz "
-    "(HU) and residual.nii.gz (input minus denoised) as NIfTI-1, int16, on the grid of the series",
+    "(HU), residual.nii.gz (input minus denoised) and marked.nii.gz (1 where the burden counts) as NIfTI-1 on the grid "
+    "of the series",
 }
 
 STUDIES = _operation(

@@ -30,9 +30,9 @@ export class Controls {
   }
 
   /** Begin with a study: all controls as at the start, the middle slice or the most suspicious one. */
-  async open(ct, residual, { foci, threshold }) {
+  async open({ ct, residual, marked }, { foci, threshold }) {
     this.#foci = foci
-    this.#marked = markedBySlice(residual, foci, threshold)
+    this.#marked = markedBySlice(marked)
     for (const [group, chosen] of [['windows', WINDOWS[0]], ['planes', PLANES[0]]]) {
       byId(group).querySelector(`input[value="${chosen.id}"]`).checked = true
     }

@@ -48,25 +48,17 @@ export function sliceAffine(volume, axis, index) {
 }
 
 /**
- * How many voxels of the listed areas are marked on each slice, along each axis.
- * @param {import('./unpack.js').Volume} residual
- * @param {{box_voxels: number[][]}[]} foci as in an answer: first and last voxel along z, y and x
- * @param {number} threshold residual from which a voxel counts
+ * How many voxels are marked on each slice, along each axis.
+ * @param {import('./unpack.js').Volume} marked 1 where the answer's burden counts, else 0
  * @returns {Float64Array[]} one array of counts for each axis
  */
-export function markedBySlice(residual, foci, threshold) {
-  const counts = residual.dims.map((size) => new Float64Array(size))
-  for (const { box_voxels: [deep, high, wide] } of foci) {
-    for (let z = deep[0]; z <= deep[1]; z += 1) {
-      for (let y = high[0]; y <= high[1]; y += 1) {
-        for (let x = wide[0]; x <= wide[1]; x += 1) {
-          if (valueAt(residual, [x, y, z]) < threshold) continue
-          counts[0][x] += 1
-          counts[1][y] += 1
-          counts[2][z] += 1
-        }
-      }
-    }
+export function markedBySlice({ dims, voxels }) {
+  const counts = dims.map((size) => new Float64Array(size))
+  const [wide, high] = dims
+  for (let place = voxels.indexOf(1); place >= 0; place = voxels.indexOf(1, place + 1)) {
+    counts[0][place % wide] += 1
+    counts[1][Math.floor(place / wide) % high] += 1
+    counts[2][Math.floor(place / (wide * high))] += 1
   }
   return counts
 }

@@ -62,8 +62,8 @@ async function judge() {
   byId('working-title').focus()
   try {
     const data = await send(study, (at) => stages.update(at), controller.signal)
-    const { answer, report, ct, residual } = await unpack(data)
-    if (!controller.signal.aborted) await read(answer, report, ct, residual)
+    const { answer, report, ...volumes } = await unpack(data)
+    if (!controller.signal.aborted) await read(answer, report, volumes)
   } catch (error) {
     if (error.name === 'AbortError') {
       if (stopping === controller) begin()
@@ -71,7 +71,7 @@ async function judge() {
   }
 }
 
-async function read(answer, report, ct, residual) {
+async function read(answer, report, volumes) {
   show('reading')
   byId('tools').hidden = false
   byId('no-viewer').hidden = true
@@ -82,7 +82,7 @@ async function read(answer, report, ct, residual) {
   announce(`The answer is here. ${titleOf(answer)}.${isJudged(answer) ? '' : ' No class is named.'}`)
   try {
     viewer ??= await openViewer()
-    await viewer.controls.open(ct, residual, answer.burden)
+    await viewer.controls.open(volumes, answer.burden)
   } catch (error) {
     byId('tools').hidden = true
     byId('no-viewer').hidden = false

@@ -1,4 +1,4 @@
-// The server's zip: the answer, its report, the CT and the residual on the CT's grid.
+// The server's zip: the answer, its report, the CT, and the residual and the marks on the CT's grid.
 
 import { readHeader, readImage, unzipSync } from '../vendor/viewer.js'
 
@@ -19,7 +19,7 @@ const ARRAYS = { 2: Uint8Array, 4: Int16Array, 8: Int32Array, 16: Float32Array, 
 
 /**
  * @param {ArrayBuffer} data
- * @returns {Promise<{answer: object, report: Uint8Array, ct: Volume, residual: Volume}>}
+ * @returns {Promise<{answer: object, report: Uint8Array, ct: Volume, residual: Volume, marked: Volume}>}
  */
 export async function unpack(data) {
   const files = unzipSync(new Uint8Array(data))
@@ -27,10 +27,11 @@ export async function unpack(data) {
   const report = need(files, 'report.html')
   const ct = await volumeOf(need(files, 'ct.nii.gz'))
   const residual = await volumeOf(need(files, 'residual.nii.gz'))
-  if (ct.dims.some((size, axis) => size !== residual.dims[axis])) {
-    throw new Error('The residual does not lie on the grid of the CT.')
+  const marked = await volumeOf(need(files, 'marked.nii.gz'))
+  if (ct.dims.some((size, axis) => size !== residual.dims[axis] || size !== marked.dims[axis])) {
+    throw new Error('Residual or marks do not lie on the grid of the CT.')
   }
-  return { answer, report, ct, residual }
+  return { answer, report, ct, residual, marked }
 }
 
 function need(files, name) {

@@ -17,8 +17,8 @@ const TITLES = {
 
 /** A probability as people read it; never 0 % or 100 %, which no model can know. */
 export function percent(value) {
-  if (value > 0.999) return '> 99.9\u00a0%'
-  if (value < 0.001) return '< 0.1\u00a0%'
+  if (value > 0.999) return '>\u00a099.9\u00a0%'
+  if (value < 0.001) return '<\u00a00.1\u00a0%'
   return `${(100 * value).toFixed(1)}\u00a0%`
 }
 

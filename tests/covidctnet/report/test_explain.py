@@ -20,7 +20,7 @@ from covidctnet.bundle import Bundle
 from covidctnet.predictor import NOT_JUDGED, Predictor
 from covidctnet.report.explain import KINDS, save_reports, write_report
 from covidctnet.report.explained import ExplainedStudy
-from covidctnet.report.nifti import RESIDUAL_STEPS, write_residual
+from covidctnet.report.nifti import RESIDUAL_STEPS, write_marks, write_residual
 from covidctnet.volume import Scanner, Volume
 from tests.covidctnet.test_lungs import chest
 from tests.helpers.bundles import untrained_bundle
@@ -117,15 +117,28 @@ def test_the_page_says_the_answers_numbers_and_escapes_what_a_header_says(
 
 
 def test_volumes_lie_where_the_study_lay(study: ExplainedStudy, reports: dict[str, bytes], tmp_path: Path) -> None:
-    ct, residual = (volume_in(reports["volume"], name, tmp_path) for name in ("ct.nii.gz", "residual.nii.gz"))
+    names = ("ct.nii.gz", "residual.nii.gz", "marked.nii.gz")
+    ct, residual, marked = (volume_in(reports["volume"], name, tmp_path) for name in names)
     depth, height, width = study.volume.hu.shape
-    for image in (ct, residual):
+    for image in (ct, residual, marked):
         assert image.GetSize() == (width, height, depth)
         assert image.GetSpacing() == pytest.approx(tuple(reversed(SPACING)), rel=1e-6)
         # SimpleITK tells positions as DICOM does, whatever NIfTI's axes are.
         assert image.TransformIndexToPhysicalPoint((3, 5, 7)) == pytest.approx(study.volume.position_mm((7, 5, 3)))
     assert np.array_equal(sitk.GetArrayFromImage(ct), np.rint(study.volume.hu))
     assert ct.GetPixelID() == sitk.sitkInt16
+
+
+def test_marks_are_brought_back_to_the_grid_of_the_series(study: ExplainedStudy, tmp_path: Path) -> None:
+    volume = replace(study.volume, hu=np.zeros((4, 6, 9), np.float32))
+    marked = np.zeros((8, 3, 3), bool)
+    marked[5, 1, 2] = True
+    with (tmp_path / "marked.nii.gz").open("wb") as file:
+        write_marks(file, volume, marked)
+    back = sitk.ReadImage(str(tmp_path / "marked.nii.gz"))
+    assert back.GetPixelID() == sitk.sitkUInt8
+    # Slice 2 has its centre in slice 5 of the marks.
+    assert np.argwhere(sitk.GetArrayFromImage(back)).tolist() == [[2, y, x] for y in (2, 3) for x in (6, 7, 8)]
 
 
 def test_the_residual_is_brought_back_to_the_grid_of_the_series(study: ExplainedStudy) -> None:
@@ -149,7 +162,7 @@ def test_the_residual_is_brought_back_to_the_grid_of_the_series(study: Explained
 
 def test_nothing_of_a_header_or_a_clock_is_in_the_volumes(reports: dict[str, bytes]) -> None:
     archive = zipfile.ZipFile(io.BytesIO(reports["volume"]))
-    assert archive.namelist() == ["answer.json", "report.html", "ct.nii.gz", "residual.nii.gz"]
+    assert archive.namelist() == ["answer.json", "report.html", "ct.nii.gz", "residual.nii.gz", "marked.nii.gz"]
     assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
     for name in archive.namelist()[2:]:
         packed = archive.read(name)
@@ -177,9 +190,9 @@ def test_the_saved_files_are_those_of_the_reports(
     archive = zipfile.ZipFile(io.BytesIO(reports["volume"]))
     assert (files["report.png"], files["report.html"]) == (reports["png"], reports["html"])
     assert {name: archive.read(name) for name in archive.namelist()} == {
-        name: files[name] for name in ("answer.json", "report.html", "ct.nii.gz", "residual.nii.gz")
+        name: files[name] for name in archive.namelist()
     }
-    assert len(files) == 5
+    assert len(files) == 6
 
 
 def test_the_slice_that_matters_holds_most_of_what_is_marked(study: ExplainedStudy) -> None:
