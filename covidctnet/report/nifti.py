@@ -94,7 +94,8 @@ def write_marks(file: IO[bytes], volume: Volume, marked: BoolArray) -> None:
     rows_and_columns = np.ix_(*plane_places)
 
     def plane(z: int) -> Plane:
-        return marked[z_places[z]][rows_and_columns].astype(np.uint8)
+        stored: Plane = marked[z_places[z]][rows_and_columns].astype(np.uint8)
+        return stored
 
     _write(file, volume, plane, slope=1.0, shown=(0.0, 1.0))
 
@@ -106,10 +107,10 @@ def _write(
     with gzip.GzipFile("", "wb", _LEVEL, file, mtime=0) as packed:
         for z in range(volume.hu.shape[0]):
             stored = plane(z)
-            stored = stored.astype(stored.dtype.newbyteorder("<"), copy=False)
+            kind = stored.dtype.newbyteorder("<")
             if z == 0:
-                packed.write(_header(volume, stored.dtype, slope, shown))
-            packed.write(stored.tobytes())
+                packed.write(_header(volume, kind, slope, shown))
+            packed.write(stored.astype(kind).tobytes())
 
 
 def _header(volume: Volume, stored: np.dtype[Any], slope: float, shown: tuple[float, float]) -> bytes:

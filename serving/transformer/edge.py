@@ -21,7 +21,8 @@ from serving.tokens import TokenFile, is_loopback
 from serving.transformer.page import PATHS as PAGE_PATHS
 
 _LOG = logging.getLogger(__name__)
-_OPEN = frozenset({"/v2/health/live", "/v2/health/ready"})
+OPEN_PATHS = frozenset({"/v2/health/live", "/v2/health/ready"})
+"""Answered without a token: an orchestrator has none."""
 _UUID = re.compile(r"^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$")
 
 
@@ -85,7 +86,7 @@ class Edge:
     async def _answer(self, scope: Scope, headers: Headers, receive: Receive, send: "_Status") -> None:
         request = Request(scope)
         try:
-            if scope["path"] not in _OPEN:
+            if scope["path"] not in OPEN_PATHS:
                 self._require_access(scope["path"], headers)
             await self._app(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the last line of defence: every error gets the one shape

@@ -1,72 +1,125 @@
 """What OpenAPI says of bodies and answers that are streamed past FastAPI's own parsing."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from covidctnet.report.explain import KINDS, MEDIA_TYPES
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
 
-_PROBLEM: dict[str, Any] = {
-    "type": "object",
-    "required": ["code", "message", "detail", "request_id"],
-    "properties": {
-        "code": {"type": "string", "description": "what happened, for machines"},
-        "message": {"type": "string"},
-        "detail": {"type": "string", "description": "the value that was seen and what to do"},
-        "request_id": {"type": "string", "format": "uuid"},
-    },
-}
+from covidctnet.predictor import Answer
+from covidctnet.report.explain import KINDS, MEDIA_TYPES
+from serving.transformer.codecs.v2 import OUTPUTS
+
+_SCHEMAS = "#/components/schemas/"
+_PROBLEM = {"$ref": f"{_SCHEMAS}Problem"}
+_ANSWER = {"$ref": f"{_SCHEMAS}Answer"}
 _REFUSALS = {
     "400": "the request or a file in the study is unreadable",
     "401": "no valid bearer token",
-    "404": "no such model",
+    "404": "no such model, version or request",
+    "405": "another method than this one",
     "408": "the study did not arrive in time",
     "413": "the study is too large",
     "415": "wrong content type",
     "422": "a readable study that cannot be judged",
-    "429": "the queue is full; see Retry-After",
+    "429": "the queue is full",
+    "500": "the server failed; the study was not judged",
     "503": "no predictor of the same pair, or the server is stopping",
     "504": "not judged before the deadline",
 }
-_BURDEN: dict[str, Any] = {
-    "type": "object",
-    "description": "share of the lung that the residual marks, and where",
-}
-ANSWER: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "probabilities": {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1}},
-        "label": {"type": "string"},
-        "covid_positive": {"type": ["boolean", "null"]},
-        "covid_threshold": {"type": "number"},
-        "out_of_distribution": {"type": "number"},
-        "burden": _BURDEN,
-        "scanner": {"type": "string"},
-        "series": {"type": "string"},
-        "warnings": {"type": "array", "items": {"type": "string"}},
-        "pair_id": {"type": "string"},
-        "data_version": {"type": "string"},
-        "code_version": {"type": "string"},
-        "profile": {"type": "string"},
-        "disclaimer": {"type": "string"},
+_AFTER = {"Retry-After": {"description": "seconds", "schema": {"type": "integer", "minimum": 1}}}
+
+
+def _schemas() -> dict[str, Any]:
+    """Of the answer, from the class that it is made of, and of a refusal."""
+    answer = TypeAdapter(Answer).json_schema(mode="serialization", ref_template=f"{_SCHEMAS}{{model}}")
+    parts: dict[str, Any] = answer.pop("$defs")
+    serving = {
         "model_version": {"type": "string"},
         "request_id": {"type": "string", "format": "uuid"},
         "timings": {"type": "object", "additionalProperties": {"type": "number"}, "description": "seconds by stage"},
-    },
-}
+    }
+    answer["properties"] |= serving
+    answer["required"] = list(answer["properties"])
+    text = {"type": "string"}
+    problem = {
+        "type": "object",
+        "required": ["code", "message", "detail", "request_id"],
+        "additionalProperties": False,
+        "properties": {
+            "code": {**text, "description": "what happened, for machines"},
+            "message": text,
+            "detail": {**text, "description": "the value that was seen and what to do"},
+            "request_id": {**text, "format": "uuid"},
+        },
+    }
+    return {**parts, "Answer": answer | {"additionalProperties": False}, "Problem": problem}
+
+
+def refusals(*statuses: str) -> dict[int | str, dict[str, Any]]:
+    """Responses of the one shape, and any that is not named here."""
+    content = {"application/json": {"schema": _PROBLEM}}
+    named: dict[int | str, dict[str, Any]] = {
+        status: {"description": _REFUSALS[status], "content": content}
+        | ({"headers": _AFTER} if status in {"429", "503"} else {})
+        for status in statuses
+    }
+    return named | {"default": {"description": "any other refusal", "content": content}}
+
+
+def describe_api(app: FastAPI, *, protected: bool, open_paths: frozenset[str]) -> dict[str, Any]:
+    """The whole document.
+
+    Args:
+        app: whose routes it describes.
+        protected: whether a token is asked for.
+        open_paths: those that ask for none.
+    """
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    components = document.setdefault("components", {})
+    components["schemas"] = components.get("schemas", {}) | _schemas()
+    if protected:
+        components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"bearer": []}]
+    for path in open_paths & set(document["paths"]):
+        for operation in document["paths"][path].values():
+            operation["security"] = []
+            operation["responses"].pop("401", None)
+    return document
+
+
 _BYTES = {"type": "string", "format": "binary"}
 _ZIP_TEXT = {"type": "string", "contentEncoding": "base64", "description": "a zip of DICOM files"}
 
 
-def _operation(body: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
-    problem = {"application/json": {"schema": _PROBLEM}}
+_REQUEST_ID = {
+    "name": "X-Request-ID",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "format": "uuid"},
+    "description": "taken over where it is a UUID; progress is asked for by it",
+}
+_JSON_LENGTH = {
+    "name": "Inference-Header-Content-Length",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "integer", "minimum": 1},
+    "description": "length of the JSON, where the study follows it as raw bytes",
+}
+STUDY_REFUSALS = refusals(*(status for status in _REFUSALS if status != "405"))
+READY_REFUSALS = refusals("401", "503")
+
+
+def _operation(body: Mapping[str, Any], answer: Mapping[str, Any], *parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "requestBody": {"required": True, "content": body},
-        "responses": {
-            "200": {"description": "the answer", "content": answer},
-            **{status: {"description": text, "content": problem} for status, text in _REFUSALS.items()},
-        },
+        "responses": {"200": {"description": "the answer", "content": answer}},
+        "parameters": [*parameters, _REQUEST_ID],
     }
 
 
+_PARTS = {"schema": {"type": "object", "properties": {"files": {"type": "array", "items": _BYTES}}}}
 _REPORT: dict[str, Any] = {
     "name": "report",
     "in": "query",
@@ -82,18 +135,15 @@ STUDIES = _operation(
     {
         "application/zip": {"schema": _BYTES},
         "application/dicom": {"schema": _BYTES},
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {"files": {"type": "array", "items": {"type": "string", "format": "binary"}}},
-            }
-        },
+        "multipart/form-data": _PARTS,
+        "multipart/related": _PARTS,
     },
     {
-        "application/json": {"schema": ANSWER},
+        "application/json": {"schema": _ANSWER},
         **{kind.partition(";")[0]: {"schema": _BYTES} for kind in MEDIA_TYPES.values()},
     },
-) | {"parameters": [_REPORT]}
+    _REPORT,
+)
 V1_PREDICT = _operation(
     {
         "application/json": {
@@ -117,17 +167,73 @@ V1_PREDICT = _operation(
     },
     {
         "application/json": {
-            "schema": {"type": "object", "properties": {"predictions": {"type": "array", "items": ANSWER}}}
+            "schema": {
+                "type": "object",
+                "required": ["predictions"],
+                "properties": {"predictions": {"type": "array", "items": _ANSWER}},
+            }
         }
     },
 )
+_BINARY_SIZE = {"type": "object", "properties": {"binary_data_size": {"type": "integer", "minimum": 4}}}
+_V2_BODY = {
+    "type": "object",
+    "required": ["inputs"],
+    "properties": {
+        "id": {"type": "string", "maxLength": 200},
+        "parameters": {"type": "object", "properties": {"binary_data_output": {"type": "boolean"}}},
+        "inputs": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["name", "datatype", "shape"],
+                "properties": {
+                    "name": {"const": "study"},
+                    "datatype": {"const": "BYTES"},
+                    "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}, "maxItems": 2},
+                    "data": {"type": "array", "items": _ZIP_TEXT},
+                    "parameters": _BINARY_SIZE,
+                },
+            },
+        },
+        "outputs": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {
+                    "name": {"enum": [name for name, _, _ in OUTPUTS]},
+                    "parameters": {"type": "object", "properties": {"binary_data": {"type": "boolean"}}},
+                },
+            },
+        },
+    },
+}
+_V2_OUTPUT = {
+    "type": "object",
+    "required": ["name", "datatype", "shape"],
+    "properties": {
+        "name": {"enum": [name for name, _, _ in OUTPUTS]},
+        "datatype": {"enum": sorted({kind for _, kind, _ in OUTPUTS})},
+        "shape": {"type": "array", "items": {"type": "integer"}},
+        "data": {"type": "array"},
+        "parameters": {"type": ["object", "null"]},
+    },
+}
+_V2_ANSWER = {
+    "type": "object",
+    "required": ["id", "model_name", "model_version", "outputs"],
+    "properties": {
+        "id": {"type": "string"},
+        "model_name": {"type": "string"},
+        "model_version": {"type": "string"},
+        "outputs": {"type": "array", "items": _V2_OUTPUT},
+    },
+}
 V2_INFER = _operation(
-    {
-        "application/json": {"schema": {"type": "object", "description": "one BYTES input `study`, base64 in `data`"}},
-        "application/octet-stream": {"schema": _BYTES},
-    },
-    {
-        "application/json": {"schema": {"type": "object", "description": "outputs answer, label, probabilities"}},
-        "application/octet-stream": {"schema": _BYTES},
-    },
+    {"application/json": {"schema": _V2_BODY}, "application/octet-stream": {"schema": _BYTES}},
+    {"application/json": {"schema": _V2_ANSWER}, "application/octet-stream": {"schema": _BYTES}},
+    _JSON_LENGTH,
 )

@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from serving.admission import Job
 from serving.errors import NotHereError
 from serving.transformer.edge import choose_request_id
+from serving.transformer.openapi import refusals
 
 
 class ProgressBook:
@@ -48,7 +49,7 @@ class ProgressBook:
 
 def progress_routes(book: ProgressBook) -> APIRouter:
     """The route that tells how far a request is."""
-    router = APIRouter()
+    router = APIRouter(responses=refusals("401", "404"))
 
     @router.get("/v1/progress/{request_id}", tags=["plain"], summary="How far a study is, by its X-Request-ID")
     async def progress(request_id: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from serving.errors import WrongTypeError
 from serving.telemetry.drift import DriftWindow
 from serving.telemetry.metrics import Metrics
 from serving.transformer.codecs import Decoded, v1, v2
-from serving.transformer.openapi import STUDIES, V1_PREDICT, V2_INFER
+from serving.transformer.openapi import READY_REFUSALS, STUDIES, STUDY_REFUSALS, V1_PREDICT, V2_INFER
 from serving.transformer.plane import StudyPlane, while_connected
 from serving.transformer.reports import parse_kind
 from serving.transformer.uploads import receive_body, receive_study
@@ -32,11 +32,17 @@ def study_routes(plane: StudyPlane, model: str, fetch: v1.Fetch) -> APIRouter:
         model: name of the one model, for the plain way.
         fetch: gets studies that v1 instances name by an address.
     """
-    router, limits = APIRouter(), plane.settings.upload
+    router, limits = APIRouter(responses=STUDY_REFUSALS), plane.settings.upload
     # A JSON body takes several times its size in memory while it is decoded: one at a time.
     decoding = asyncio.Semaphore(1)
 
-    @router.post("/v1/studies", tags=["plain"], summary="Send a study, get its answer", openapi_extra=STUDIES)
+    @router.post(
+        "/v1/studies",
+        tags=["plain"],
+        summary="Send a study, get its answer",
+        responses=STUDY_REFUSALS,
+        openapi_extra=STUDIES,
+    )
     async def post_study(request: Request) -> Response:
         async def receive(folder: Path, job: Job) -> Decoded:
             return await receive_study(request, folder, limits)
@@ -48,7 +54,13 @@ def study_routes(plane: StudyPlane, model: str, fetch: v1.Fetch) -> APIRouter:
             return _json(one.document)
         return StreamingResponse(one.report.chunks(), headers=one.report.headers(_id(request)))
 
-    @router.post("/v1/models/{name}:predict", tags=["KServe v1"], summary="Predict", openapi_extra=V1_PREDICT)
+    @router.post(
+        "/v1/models/{name}:predict",
+        tags=["KServe v1"],
+        summary="Predict",
+        responses=STUDY_REFUSALS,
+        openapi_extra=V1_PREDICT,
+    )
     async def predict(request: Request, name: str) -> Response:
         async def receive(folder: Path, job: Job) -> Decoded:
             _require_type(request, _JSON)
@@ -62,7 +74,7 @@ def study_routes(plane: StudyPlane, model: str, fetch: v1.Fetch) -> APIRouter:
         answered, _ = await plane.answer(name, None, _id(request), receive, gone=request.is_disconnected)
         return _json(v1.encode([one.document for one in answered]))
 
-    async def infer(request: Request, name: str, version: str | None = None) -> Response:
+    async def infer(request: Request, name: str, version: str | None) -> Response:
         async def receive(folder: Path, job: Job) -> Decoded:
             length = request.headers.get(v2.JSON_LENGTH)
             _require_type(request, _JSON if length is None else _BINARY)
@@ -75,14 +87,22 @@ def study_routes(plane: StudyPlane, model: str, fetch: v1.Fetch) -> APIRouter:
         content, headers = v2.encode_rest([one.document for one in answered], decoded.options["request"], name)
         return Response(content, headers=headers)
 
-    for path in ("/v2/models/{name}/infer", "/v2/models/{name}/versions/{version}/infer"):
-        router.add_api_route(path, infer, methods=["POST"], tags=["v2"], summary="Infer", openapi_extra=V2_INFER)
+    described: Any = {"tags": ["v2"], "openapi_extra": V2_INFER}
+
+    @router.post("/v2/models/{name}/infer", summary="Infer", **described)
+    async def infer_served(request: Request, name: str) -> Response:
+        return await infer(request, name, None)
+
+    @router.post("/v2/models/{name}/versions/{version}/infer", summary="Infer with a pinned version", **described)
+    async def infer_version(request: Request, name: str, version: str) -> Response:
+        return await infer(request, name, version)
+
     return router
 
 
 def state_routes(plane: StudyPlane, metrics: Metrics, drift: DriftWindow) -> APIRouter:
     """The routes that tell how the server is."""
-    router, dataplane = APIRouter(), plane.dataplane
+    router, dataplane = APIRouter(responses=READY_REFUSALS), plane.dataplane
 
     async def require_model(name: str) -> None:
         dataplane.get_model_from_registry(name)

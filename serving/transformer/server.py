@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import signal
 import socket
@@ -31,10 +32,11 @@ from serving.telemetry.recorder import Recorder
 from serving.telemetry.tracing import configure_tracing
 from serving.tokens import TokenFile
 from serving.transformer.classifier import RemoteClassifier
-from serving.transformer.edge import Edge, handle_error
+from serving.transformer.edge import OPEN_PATHS, Edge, handle_error
 from serving.transformer.fetching import Fetcher
 from serving.transformer.grpc_server import InferenceService, TokenGate, start_grpc
 from serving.transformer.model import CovidCTNetModel
+from serving.transformer.openapi import describe_api
 from serving.transformer.page import page_routes
 from serving.transformer.pair import PairMonitor
 from serving.transformer.plane import StudyPlane
@@ -168,8 +170,9 @@ async def _run(
         parts.classifier.close()
         parts.plane.admission.shut_down()
 
+    app = build_app(parts, bundle, addresses.model, settings, protected=tokens is not None, lifespan=lifespan)
     config = uvicorn.Config(
-        Edge(build_app(parts, bundle, addresses.model, settings, lifespan), tokens=tokens, metrics=parts.metrics),
+        Edge(app, tokens=tokens, metrics=parts.metrics),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -184,9 +187,9 @@ async def _run(
 
 
 def build_app(
-    parts: Transformer, bundle: Bundle, model: str, settings: ServingSettings, lifespan: Any = None
+    parts: Transformer, bundle: Bundle, model: str, settings: ServingSettings, *, protected: bool, lifespan: Any
 ) -> FastAPI:
-    """The HTTP application, without its edge."""
+    """The HTTP application, without its edge; `protected` is what it says of itself, the edge asks for tokens."""
     app = FastAPI(
         title="CovidCTNet",
         version=bundle.pair_id,
@@ -209,4 +212,5 @@ def build_app(
     app.include_router(page_routes())
     for kind in (Exception, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, handle_error)
+    app.openapi = functools.cache(lambda: describe_api(app, protected=protected, open_paths=OPEN_PATHS))  # type: ignore[method-assign]
     return app

@@ -155,6 +155,21 @@ def test_research_use_is_in_sight_at_every_moment(reader: Reader, phantom: bytes
     assert reader.page.locator("#disclaimer").inner_text() == "Research use only. Not a medical device."
 
 
+def test_nothing_is_covered_or_cut_off_in_a_narrow_window(reader: Reader, phantom: bytes) -> None:
+    reader.page.set_viewport_size({"width": 400, "height": 800})
+    reader.drop(study=phantom)
+    reader.wait_for_answer()
+    assert reader.page.evaluate("document.documentElement.scrollWidth") == 400
+    top = reader.page.evaluate("document.querySelector('.bar').getBoundingClientRect().bottom")
+    for chosen in ("#windows input", "#planes input", "#overlay", "#jump", "#screen", "#save-report"):
+        one = reader.page.locator(chosen).first
+        reader.page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
+        reader.page.evaluate("window.scrollTo(0, 0)")
+        one.focus()
+        one.evaluate("node => node.scrollIntoView()")
+        assert one.bounding_box()["y"] >= top, chosen
+
+
 def test_axe_finds_nothing_in_any_part_of_the_page(
     browser: Any, server: Process, strict: Process, phantom: bytes
 ) -> None:
