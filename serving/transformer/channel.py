@@ -1,4 +1,4 @@
-"""How every call to the predictor is made: one kept-alive channel, quick to come back after a restart."""
+"""How every call to a predictor is made: kept-alive channels to all that its name leads to, quick to come back."""
 
 from typing import Any
 
@@ -6,9 +6,10 @@ from serving.settings import PredictorSettings
 
 
 def channel_options(settings: PredictorSettings) -> list[tuple[str, Any]]:
-    """Options of a gRPC channel to a predictor."""
+    """Options of a gRPC channel to predictors: calls go to each address of the name in turn (ADR 0016)."""
     milliseconds = int(1000 * settings.keepalive_seconds)
     return [
+        ("grpc.lb_policy_name", "round_robin"),
         ("grpc.max_send_message_length", settings.max_message_bytes),
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.keepalive_time_ms", milliseconds),

@@ -41,7 +41,7 @@ class RemoteClassifier:
         self._channel.close()
 
     def classify(self, stacks: NDArray[np.float32], job: Job) -> NDArray[np.float32]:
-        """Ask the predictor, again after a break where it cannot be reached.
+        """Ask a predictor; another one where it serves another pair, and again after a break where none is reached.
 
         Args:
             stacks: residuals, float32 (batch, z, y, x, 1).
@@ -81,7 +81,10 @@ class RemoteClassifier:
         job.check()
         _LOG.warning("predictor call failed", extra={"fields": {"attempt": attempt, "status": code.name}})
         if code is grpc.StatusCode.NOT_FOUND:
-            raise NotReadyError("the predictor does not serve this transformer's pair", retry_after=5)
+            if attempt == self._settings.attempts:
+                raise NotReadyError("the predictor does not serve this transformer's pair", retry_after=5)
+            # During a roll-out the next call goes to another predictor, which may.
+            return
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             raise LateError("the predictor did not answer in time")
         if code not in _RETRIED:

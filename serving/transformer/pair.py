@@ -29,6 +29,8 @@ class PairStatus:
 class PairMonitor:
     """Asks the predictor's ModelService, again and again, for the version that this bundle's pair_id names.
 
+    Of several predictors behind one name, one that serves it is enough: the classifier's calls find it.
+
     Args:
         address: host and port of the predictor.
         model: name of the model there.
@@ -78,14 +80,16 @@ class PairMonitor:
         self.status = status
 
     async def _ask(self) -> PairStatus:
-        try:
-            response = await self._status(self.version)
-        except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.NOT_FOUND:
-                return PairStatus(False, await self._describe_mismatch())
-            return PairStatus(False, f"the predictor cannot be asked ({error.code().name})")
-        if any(status.state == _AVAILABLE for status in response.model_version_status):
-            return PairStatus(True, f"both halves are of pair {self._pair_id}")
+        """As often as a study's call is tried: each time the next predictor is asked."""
+        for _ in range(self._settings.attempts):
+            try:
+                response = await self._status(self.version)
+            except grpc.aio.AioRpcError as error:
+                if error.code() is grpc.StatusCode.NOT_FOUND:
+                    continue
+                return PairStatus(False, f"the predictor cannot be asked ({error.code().name})")
+            if any(status.state == _AVAILABLE for status in response.model_version_status):
+                return PairStatus(True, f"both halves are of pair {self._pair_id}")
         return PairStatus(False, await self._describe_mismatch())
 
     async def _describe_mismatch(self) -> str:

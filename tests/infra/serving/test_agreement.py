@@ -15,7 +15,7 @@ from serving.predictor.__main__ import main as predictor_main
 from serving.settings import ServingSettings, load_settings
 from serving.tokens import hash_token, is_loopback
 from serving.transformer.__main__ import _parse
-from serving.transformer.edge import _OPEN
+from serving.transformer.edge import OPEN_PATHS
 from tests.covidctnet.test_bundle import bundle_in
 from tests.helpers.components_run import ComponentsRun
 from tests.helpers.serving import post, start, wait_for
@@ -56,7 +56,7 @@ def test_the_transformer_listens_where_its_ports_and_probes_are(rendered: Render
     assert flags.host == "0.0.0.0"
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         assert container[probe]["httpGet"]["port"] == flags.http_port
-        assert container[probe]["httpGet"]["path"] in _OPEN, "the kubelet has no token"
+        assert container[probe]["httpGet"]["path"] in OPEN_PATHS, "the kubelet has no token"
     assert container["readinessProbe"]["httpGet"]["path"] == "/v2/health/ready"
     assert container["livenessProbe"]["httpGet"]["path"] == "/v2/health/live"
 

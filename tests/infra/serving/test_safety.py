@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -78,6 +79,16 @@ def test_folders_that_are_written_are_bounded(rendered: Rendered, component: str
     assert 0 < sum(bounds) <= storage
     for volume in pod["volumes"]:
         assert "emptyDir" in volume or mounted[volume["name"]]["readOnly"] is True
+
+
+def test_caches_of_libraries_lie_where_the_transformer_may_write(rendered: Rendered) -> None:
+    pod = rendered.pods["transformer"]
+    (container,) = pod["containers"]
+    emptied = {volume["name"] for volume in pod["volumes"] if "emptyDir" in volume}
+    writable = [Path(mount["mountPath"]) for mount in container["volumeMounts"] if mount["name"] in emptied]
+    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    for name in ("HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR"):
+        assert any(Path(environment[name]).is_relative_to(folder) for folder in writable), name
 
 
 def test_every_image_is_pinned(rendered: Rendered) -> None:

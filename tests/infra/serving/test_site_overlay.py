@@ -36,7 +36,7 @@ def test_a_site_names_its_bundle_once_for_both_halves(site: Rendered) -> None:
     environment = {variable["name"]: variable["value"] for variable in container["env"]}
     assert environment["STORAGE_URI"] == site.predictor["model"]["storageUri"]
     assert environment["STORAGE_URI"].endswith(f"/{PAIR_ID}")
-    assert environment.keys() == {"STORAGE_URI", "HOME"}
+    assert environment.keys() == {"STORAGE_URI", "HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR"}
 
 
 def test_a_site_pins_both_images_by_digest(site: Rendered) -> None:
