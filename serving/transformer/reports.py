@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
 from covidctnet.report.explain import KINDS, MEDIA_TYPES, ReportKind, write_report
 from covidctnet.report.explained import ExplainedStudy
 from serving.errors import BadRequestError
@@ -40,10 +43,27 @@ class Report:
         }
 
     def chunks(self) -> Iterator[bytes]:
-        """The content in pieces; closes the file."""
-        with self.file:
-            while chunk := self.file.read(_CHUNK):
-                yield chunk
+        """The content in pieces."""
+        while chunk := self.file.read(_CHUNK):
+            yield chunk
+
+
+class ReportResponse(StreamingResponse):
+    """Sends a report and lets go of its file, also where the client goes away in the middle of it.
+
+    Without that the file, of hundreds of megabytes and without a name, stays until memory is next tidied up.
+    """
+
+    def __init__(self, report: Report, request_id: str) -> None:
+        super().__init__(report.chunks(), headers=report.headers(request_id))
+        self._file = report.file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """As every response."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._file.close()
 
 
 def parse_kind(text: str | None) -> ReportKind | None:

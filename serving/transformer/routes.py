@@ -7,7 +7,6 @@ from typing import Any
 import anyio.to_thread
 import orjson
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import StreamingResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from serving.admission import Job
@@ -17,7 +16,7 @@ from serving.telemetry.metrics import Metrics
 from serving.transformer.codecs import Decoded, v1, v2
 from serving.transformer.openapi import READY_REFUSALS, STUDIES, STUDY_REFUSALS, V1_PREDICT, V2_INFER
 from serving.transformer.plane import StudyPlane, while_connected
-from serving.transformer.reports import parse_kind
+from serving.transformer.reports import ReportResponse, parse_kind
 from serving.transformer.uploads import receive_body, receive_study
 
 _JSON = {"application/json", ""}
@@ -52,7 +51,7 @@ def study_routes(plane: StudyPlane, model: str, fetch: v1.Fetch) -> APIRouter:
         (one,) = answered
         if one.report is None:
             return _json(one.document)
-        return StreamingResponse(one.report.chunks(), headers=one.report.headers(_id(request)))
+        return ReportResponse(one.report, _id(request))
 
     @router.post(
         "/v1/models/{name}:predict",

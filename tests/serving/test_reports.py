@@ -1,7 +1,9 @@
 """Reports over the wire are those that `covidctnet explain` draws, with the numbers of the JSON answer."""
 
+import asyncio
 import io
 import json
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,10 @@ import httpx
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from starlette.requests import ClientDisconnect
 
 from covidctnet.reading import read_volume
+from serving.transformer.reports import Report, ReportResponse
 from tests.cli.test_commands import call
 from tests.covidctnet.report.test_explain import answer_in, volume_in
 from tests.helpers.serving import ZIP, Process
@@ -95,3 +99,35 @@ def test_refusals_stay_json_whatever_report_was_asked_for(server: Process, studi
         response = httpx.post(f"{server.http}/v1/studies?report={kind}", content=b"PK", headers=ZIP, timeout=60)
         assert response.status_code == 400
         assert response.json()["code"] == "unreadable_study"
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+def test_the_file_of_a_report_is_let_go_of_whoever_goes_away(tmp_path: Path, breaks: bool) -> None:
+    file = tempfile.TemporaryFile(dir=tmp_path)  # noqa: SIM115 - the response closes it
+    size = file.write(bytes(3_000_000))
+    file.seek(0)
+    sent = 0
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        nonlocal sent
+        sent += len(message.get("body", b""))
+        if breaks and sent:
+            raise OSError("the client went away")
+
+    async def answer() -> None:
+        scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
+        await ReportResponse(Report(kind="volume", file=file, size=size), "id")(scope, receive, send)
+
+    # What went wrong is kept, as a server keeps it for its log, and what it holds with it.
+    if breaks:
+        with pytest.raises(ClientDisconnect) as kept:
+            asyncio.run(answer())
+        assert kept.value is not None
+    else:
+        asyncio.run(answer())
+        assert sent == size
+    assert file.closed
