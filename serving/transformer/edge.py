@@ -93,7 +93,8 @@ class Edge:
             if send.code == 0:
                 response = await handle_error(request, error)
                 await response(scope, receive, send)
-            else:
+            elif "covidctnet.problem" not in scope:
+                # A refusal comes by here, too, after it was answered.
                 _LOG.error("an answer broke off", exc_info=error)
 
     def _require_access(self, path: str, headers: Headers) -> None:

@@ -56,6 +56,10 @@ def test_logs_are_json_with_the_request_id_and_never_an_identity(server: Process
     text = server.log.read_text()
     assert NAME not in text
     assert PATIENT not in text
+    # A refusal is no failure of the server.
+    told = [line for line in lines if line.get("request_id") == refused.json()["request_id"]]
+    assert told[-1]["code"] == refused.json()["code"]
+    assert all(line["level"] == "info" for line in told)
     (line,) = [line for line in lines if line.get("request_id") == given and line["event"] == "request"]
     assert (line["protocol"], line["status"]) == ("plain", 200)
     assert all({"time", "level", "logger", "event"} <= set(line) for line in lines)
