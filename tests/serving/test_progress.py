@@ -10,7 +10,7 @@ import pytest
 from serving.admission import Job
 from serving.errors import NotHereError
 from serving.transformer.progress import ProgressBook
-from tests.helpers.serving import Process, post
+from tests.helpers.serving import ZIP, Process
 from tests.serving.conftest import Known
 
 ORDER = ["upload", "queue", "read", "preprocess", "denoise", "classify", "measure", "report"]
@@ -21,12 +21,14 @@ def test_stages_come_in_their_order_and_end_with_the_request(server: Process, st
     address = f"{server.http}/v1/progress/{identifier.upper()}"
     assert httpx.get(address).status_code == 404
     answers: list[httpx.Response] = []
+    # With a report, which takes long enough to be asked about on any machine.
+    url, headers = f"{server.http}/v1/studies?report=png", ZIP | {"x-request-id": identifier}
     asking = threading.Thread(
-        target=lambda: answers.append(post(server, studies[2].data, headers={"x-request-id": identifier}))
+        target=lambda: answers.append(httpx.post(url, content=studies[2].data, headers=headers, timeout=60))
     )
-    asking.start()
     seen = []
     with httpx.Client() as client:
+        asking.start()
         while asking.is_alive():
             response = client.get(address)
             if response.status_code == 200:
