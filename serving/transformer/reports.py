@@ -1,5 +1,7 @@
 """Reports that a client asked for beside the answer: drawn by the worker into a file that nobody else can open."""
 
+import asyncio
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ from covidctnet.report.explain import KINDS, MEDIA_TYPES, ReportKind, write_repo
 from covidctnet.report.explained import ExplainedStudy
 from serving.errors import BadRequestError
 
+_LOG = logging.getLogger(__name__)
 _CHUNK = 1 << 20
 _ENDINGS: dict[ReportKind, str] = {"png": "png", "html": "html", "volume": "zip"}
 
@@ -49,19 +52,29 @@ class Report:
 
 
 class ReportResponse(StreamingResponse):
-    """Sends a report and lets go of its file, also where the client goes away in the middle of it.
+    """Sends a report and lets go of its file, also where the client goes away in the middle of it, or stops reading.
 
-    Without that the file, of hundreds of megabytes and without a name, stays until memory is next tidied up.
+    Without that the file, of hundreds of megabytes and without a name, stays until memory is next tidied up, or for as
+    long as the client likes.
+
+    Args:
+        report: what is sent.
+        request_id: for its name.
+        seconds: that sending may take.
     """
 
-    def __init__(self, report: Report, request_id: str) -> None:
+    def __init__(self, report: Report, request_id: str, seconds: float) -> None:
         super().__init__(report.chunks(), headers=report.headers(request_id))
-        self._file = report.file
+        self._file, self._seconds = report.file, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As every response."""
         try:
-            await super().__call__(scope, receive, send)
+            async with asyncio.timeout(self._seconds):
+                await super().__call__(scope, receive, send)
+        except TimeoutError:
+            # Cut off, as the client sees by the length; its file is what matters here.
+            _LOG.warning("a report was not taken in time")
         finally:
             self._file.close()
 

@@ -51,7 +51,7 @@ def study_routes(plane: StudyPlane, model: str, fetch: v1.Fetch) -> APIRouter:
         (one,) = answered
         if one.report is None:
             return _json(one.document)
-        return ReportResponse(one.report, _id(request))
+        return ReportResponse(one.report, _id(request), plane.settings.admission.request_seconds)
 
     @router.post(
         "/v1/models/{name}:predict",

@@ -9,7 +9,7 @@ import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import uvicorn
@@ -32,6 +32,7 @@ from serving.telemetry.recorder import Recorder
 from serving.telemetry.tracing import configure_tracing
 from serving.tokens import TokenFile
 from serving.transformer.classifier import RemoteClassifier
+from serving.transformer.connections import BoundedConnection
 from serving.transformer.edge import OPEN_PATHS, Edge, handle_error
 from serving.transformer.fetching import Fetcher
 from serving.transformer.grpc_server import InferenceService, TokenGate, start_grpc
@@ -177,7 +178,8 @@ async def _run(
         access_log=False,
         server_header=False,
         # It bounds the headers of a request (64 kB); httptools keeps them without end, before any token is asked for.
-        http="h11",
+        # Nor is an unfinished one waited for without end.
+        http=cast("Any", functools.partial(BoundedConnection, seconds=settings.upload.seconds)),
         ws="none",
         lifespan="on",
         timeout_graceful_shutdown=int(grace),

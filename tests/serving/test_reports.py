@@ -120,7 +120,7 @@ def test_the_file_of_a_report_is_let_go_of_whoever_goes_away(tmp_path: Path, bre
 
     async def answer() -> None:
         scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
-        await ReportResponse(Report(kind="volume", file=file, size=size), "id")(scope, receive, send)
+        await ReportResponse(Report(kind="volume", file=file, size=size), "id", 60.0)(scope, receive, send)
 
     # What went wrong is kept, as a server keeps it for its log, and what it holds with it.
     if breaks:
@@ -130,4 +130,20 @@ def test_the_file_of_a_report_is_let_go_of_whoever_goes_away(tmp_path: Path, bre
     else:
         asyncio.run(answer())
         assert sent == size
+    assert file.closed
+
+
+def test_the_file_of_a_report_is_let_go_of_when_nobody_takes_it(tmp_path: Path) -> None:
+    file = tempfile.TemporaryFile(dir=tmp_path)  # noqa: SIM115 - the response closes it
+    report = Report(kind="volume", file=file, size=file.write(bytes(3_000_000)))
+    file.seek(0)
+
+    async def wait(message: Any = None) -> Any:
+        await asyncio.Event().wait()
+
+    async def answer() -> None:
+        async with asyncio.timeout(20):
+            await ReportResponse(report, "id", 0.1)({"type": "http", "asgi": {"spec_version": "2.4"}}, wait, wait)
+
+    asyncio.run(answer())
     assert file.closed
