@@ -61,12 +61,30 @@ class UploadSettings:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class AdmissionSettings:
-    """How many studies are worked on at once and how many wait; the next one is answered 429."""
+    """How many studies are worked on at once and how many wait; the next one is answered 429.
+
+    A gRPC connection takes no new calls after `grpc_connection_seconds`, so that its client finds a newer server.
+    """
 
     workers: Few = 2
     queue: Annotated[int, Field(ge=0, le=1000)] = 8
     request_seconds: Seconds = 300.0
     drain_seconds: Seconds = 60.0
+    grpc_connection_seconds: Seconds = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class FollowSettings:
+    """How `covidctnet serve --follow` watches an alias.
+
+    A pair that fails to start or to rehearse within `rehearse_seconds` is tried again after `retry_seconds`, then
+    twice as long each time, up to `max_retry_seconds`.
+    """
+
+    poll_seconds: Seconds = 10.0
+    rehearse_seconds: Seconds = 120.0
+    retry_seconds: Seconds = 60.0
+    max_retry_seconds: Seconds = 1800.0
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -114,6 +132,7 @@ class ServingSettings:
     admission: AdmissionSettings = field(default_factory=AdmissionSettings)
     fetch: FetchSettings = field(default_factory=FetchSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    follow: FollowSettings = field(default_factory=FollowSettings)
 
 
 def load_settings(path: Path | None) -> ServingSettings:

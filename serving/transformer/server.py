@@ -39,6 +39,7 @@ from serving.transformer.page import page_routes
 from serving.transformer.pair import PairMonitor
 from serving.transformer.plane import StudyPlane
 from serving.transformer.progress import progress_routes
+from serving.transformer.rehearsal import rehearse
 from serving.transformer.routes import state_routes, study_routes
 from serving.transformer.studies import StudyService
 
@@ -70,9 +71,17 @@ class Transformer:
 
 
 def serve_transformer(
-    bundle: Path, addresses: Addresses, *, settings: ServingSettings, tokens: TokenFile | None, spool: Path
+    bundle: Path,
+    addresses: Addresses,
+    *,
+    settings: ServingSettings,
+    tokens: TokenFile | None,
+    spool: Path,
+    rehearse_seconds: float = 0.0,
 ) -> None:
     """Serve until SIGTERM: requests in flight finish, new ones are refused.
+
+    SIGUSR1 comes before it where another server takes over: clients are asked to connect anew after each answer.
 
     Args:
         bundle: folder of the bundle whose denoiser runs here.
@@ -80,9 +89,11 @@ def serve_transformer(
         settings: limits and times.
         tokens: who may ask; None only on loopback.
         spool: where uploads go while they are worked on.
+        rehearse_seconds: how long a made-up study may take before it listens; 0 for none.
 
     Raises:
         BundleError: the folder is no intact bundle.
+        ServingError: the rehearsal failed.
         OSError: a port is taken.
     """
     opened = load_bundle(bundle)
@@ -90,6 +101,15 @@ def serve_transformer(
         quiet_tensorflow()
     denoiser = load_denoiser(opened.folder, opened.config.residual)
     _warm_up(denoiser, opened)
+    if rehearse_seconds > 0:
+        rehearse(
+            opened,
+            denoiser,
+            predictor=addresses.predictor,
+            model=addresses.model,
+            settings=settings.predictor,
+            seconds=rehearse_seconds,
+        )
     finish_traces = configure_tracing()
     try:
         asyncio.run(_run(opened, denoiser, addresses, settings, tokens, spool))
@@ -135,6 +155,7 @@ async def _run(
     listener = socket.create_server((addresses.host, addresses.http_port), backlog=128)
     http_port: int = listener.getsockname()[1]
     grace = settings.admission.drain_seconds
+    edge: Edge
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -145,6 +166,7 @@ async def _run(
             port=addresses.grpc_port,
             max_message_bytes=min(2**31 - 1, settings.upload.max_grpc_bytes + _ENVELOPE_BYTES),
             max_calls=settings.admission.workers + settings.admission.queue + _SMALL_CALLS,
+            connection_seconds=settings.admission.grpc_connection_seconds,
         )
         parts.plane.pair.start()
         stopping: list[asyncio.Task[None]] = []
@@ -160,6 +182,7 @@ async def _run(
         # Here, since the HTTP server has put up handlers of its own just before.
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, edge.send_away)
         announce("transformer", http=http_port, grpc=grpc_port)
         yield
         # Not once more: a second, shorter grace would cut off what is still being answered.
@@ -168,8 +191,10 @@ async def _run(
         parts.classifier.close()
         parts.plane.admission.shut_down()
 
+    app = build_app(parts, bundle, addresses.model, settings, lifespan)
+    edge = Edge(app, tokens=tokens, metrics=parts.metrics)
     config = uvicorn.Config(
-        Edge(build_app(parts, bundle, addresses.model, settings, lifespan), tokens=tokens, metrics=parts.metrics),
+        edge,
         log_config=None,
         access_log=False,
         server_header=False,
