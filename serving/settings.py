@@ -107,7 +107,8 @@ class TelemetrySettings:
 
     Nothing is told below `drift_minimum` studies. The population stability index counts as moderate or major drift
     from the limits of N. Siddiqi (Credit Risk Scorecards, 2006) on, and only above what chance explains with a
-    probability of `drift_confidence`.
+    probability of `drift_confidence`. `log_answers` logs label and probabilities of each answer under its request id,
+    for the comparison of two pairs in a roll-out.
     """
 
     drift_window: Annotated[int, Field(ge=10, le=100_000)] = 200
@@ -115,6 +116,7 @@ class TelemetrySettings:
     drift_moderate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.1
     drift_major: Annotated[float, Field(gt=0.0, le=10.0)] = 0.25
     drift_confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.999
+    log_answers: bool = False
 
     def __post_init__(self) -> None:
         if self.drift_minimum > self.drift_window:

@@ -158,13 +158,19 @@ def advance(rollout: Rollout, *, now: float) -> Rollout:
     return replace(rollout, stage=following[0], step=following[1], since=now)
 
 
-def go_back(rollout: Rollout, reasons: tuple[str, ...], *, now: float) -> Rollout:
+def go_back(rollout: Rollout, reasons: tuple[str, ...], *, now: float, intact: bool = False) -> Rollout:
     """The state that leads back to the earlier pair.
+
+    Args:
+        rollout: where it is.
+        reasons: in words.
+        now: seconds since 1970.
+        intact: the earlier pair is known to be whole though its removal was decided.
 
     Raises:
         RolloutError: the earlier pair is being removed or gone.
     """
-    if rollout.stage in {"retire", "done"}:
+    if rollout.stage == "done" or (rollout.stage == "retire" and not intact):
         raise RolloutError(
             f"pair {rollout.candidate.pair_id} serves alone since the earlier one was removed; deploy another version"
         )

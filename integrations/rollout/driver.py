@@ -84,6 +84,9 @@ class RolloutDriver:
     def _work(self, rollout: Rollout) -> Rollout:
         """Make the cluster so as a state says, and give the state that follows."""
         if rollout.stage in {"return", "retire"}:
+            if rollout.stage == "retire" and self._only_the_earlier_is_ready(rollout):
+                reason = f"pair {rollout.candidate.pair_id} is not ready any more"
+                return go_back(rollout, (reason,), now=self._clock.now(), intact=True)
             self._set_route(rollout)
             self._remove_all_but(rollout.serving)
             return advance(rollout, now=self._clock.now())
@@ -137,6 +140,11 @@ class RolloutDriver:
                         return True
             self._clock.sleep(min(left, rollout.policy.poll_seconds))
             self._store.write(rollout)
+
+    def _only_the_earlier_is_ready(self, rollout: Rollout) -> bool:
+        # Its InferenceService is removed first: while that is ready, the pair is whole.
+        earlier = rollout.stable
+        return earlier is not None and not self._is_ready(rollout.candidate) and self._is_ready(earlier)
 
     def _is_ready(self, pair: Pair) -> bool:
         found = self._cluster.get("InferenceService", service_name(self._site.template, pair.pair_id))

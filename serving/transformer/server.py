@@ -20,6 +20,7 @@ from prometheus_client import REGISTRY
 from starlette.exceptions import HTTPException
 
 from covidctnet.bundle import Bundle, load_bundle
+from covidctnet.errors import BundleError
 from covidctnet.networks.saving import load_denoiser
 from serving.admission import Admission
 from serving.lifetime import announce
@@ -77,6 +78,7 @@ def serve_transformer(
     settings: ServingSettings,
     tokens: TokenFile | None,
     spool: Path,
+    pair_id: str = "",
     rehearse_seconds: float = 0.0,
 ) -> None:
     """Serve until SIGTERM: requests in flight finish, new ones are refused.
@@ -89,14 +91,17 @@ def serve_transformer(
         settings: limits and times.
         tokens: who may ask; None only on loopback.
         spool: where uploads go while they are worked on.
+        pair_id: serve no other bundle than this; any where empty.
         rehearse_seconds: how long a made-up study may take before it listens; 0 for none.
 
     Raises:
-        BundleError: the folder is no intact bundle.
+        BundleError: the folder is no intact bundle, or another one.
         ServingError: the rehearsal failed.
         OSError: a port is taken.
     """
     opened = load_bundle(bundle)
+    if pair_id and opened.pair_id != pair_id:
+        raise BundleError(f"the folder holds bundle {opened.pair_id}, not {pair_id}; correct its address")
     if opened.config.residual.backend == "tensorflow":
         quiet_tensorflow()
     denoiser = load_denoiser(opened.folder, opened.config.residual)
@@ -135,7 +140,7 @@ def _assemble(
         service=StudyService(bundle, denoiser=denoiser, classifier=classifier, limits=settings.upload),
         admission=admission,
         pair=pair,
-        recorder=Recorder(metrics, drift),
+        recorder=Recorder(metrics, drift, log_answers=settings.telemetry.log_answers),
     )
     repository = ModelRepository()
     repository.update(model)
