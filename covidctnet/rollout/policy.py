@@ -87,6 +87,7 @@ class RolloutPolicy:
         full: all requests, while the earlier pair still stands by.
         ready_seconds: how long the candidate may take to get ready.
         poll_seconds: time between two looks.
+        hold_seconds: how long a process that says nothing any more keeps others away.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -95,9 +96,12 @@ class RolloutPolicy:
     canary: tuple[CanaryStep, ...]
     full: Observation
     ready_seconds: Seconds
-    poll_seconds: Annotated[float, Field(gt=0.0, le=30.0)]
+    poll_seconds: Annotated[float, Field(gt=0.0, le=60.0)]
+    hold_seconds: Annotated[float, Field(ge=1.0, le=3600.0)]
 
     def __post_init__(self) -> None:
+        if self.hold_seconds < 4 * self.poll_seconds:
+            raise ValueError(f"hold_seconds ({self.hold_seconds}) must be >= 4 * poll_seconds ({self.poll_seconds})")
         weights = [step.weight for step in self.canary]
         if weights != sorted(set(weights)):
             raise ValueError(f"weights of the canary must rise, not {weights}")

@@ -24,7 +24,6 @@ from integrations.rollout.observations import observe
 from integrations.rollout.store import Clock, RolloutStore
 
 _LOG = logging.getLogger(__name__)
-_WATCH_SECONDS = 30.0
 _ROUTE_TRIES = 5
 
 OnChange = Callable[[Rollout, Figures | None], None]
@@ -60,6 +59,7 @@ class RolloutDriver:
     def __init__(self, site: Site, store: RolloutStore, on_change: OnChange) -> None:
         self._site, self._store, self._tell = site, store, on_change
         self._cluster, self._clock = site.cluster, site.clock
+        self._applied = False
 
     def run(self, rollout: Rollout) -> Rollout:
         """Drive to the end; a stage that a rerun finds is done once more, which changes nothing that is done.
@@ -90,8 +90,9 @@ class RolloutDriver:
             self._set_route(rollout)
             self._remove_all_but(rollout.serving)
             return advance(rollout, now=self._clock.now())
-        for manifest in render_pair(self._site.template, rollout.candidate):
-            self._cluster.apply(manifest)
+        if not self._applied:
+            # Once a process: what one that was killed had begun is made whole.
+            self._apply(rollout)
         if not self._wait_until_ready(rollout):
             reason = f"pair {rollout.candidate.pair_id} was not ready within {rollout.policy.ready_seconds:.0f} s"
             return go_back(rollout, (reason,), now=self._clock.now())
@@ -99,6 +100,13 @@ class RolloutDriver:
         if rollout.stage not in OBSERVED:
             return advance(rollout, now=self._clock.now())
         return self._observe(rollout)
+
+    def _apply(self, rollout: Rollout) -> None:
+        for manifest in render_pair(self._site.template, rollout.candidate):
+            # Whoever took over may be removing this pair.
+            self._store.write(rollout)
+            self._cluster.apply(manifest)
+        self._applied = True
 
     def _observe(self, rollout: Rollout) -> Rollout:
         names = [pair.pair_id for pair in (rollout.candidate, rollout.stable) if pair is not None]
@@ -133,7 +141,7 @@ class RolloutDriver:
             if left <= 0.0:
                 return False
             if found is not None:
-                seconds = min(left, _WATCH_SECONDS)
+                seconds = min(left, rollout.policy.hold_seconds / 4)
                 version = str(found["metadata"]["resourceVersion"])
                 for seen in self._cluster.watch("InferenceService", name, version=version, seconds=seconds):
                     if is_ready(seen):

@@ -11,6 +11,7 @@ from covidctnet.rollout.machine import Rollout, parse_rollout
 from integrations.kubernetes_api import CONFLICT, FIELD_MANAGER, NOT_FOUND, Cluster, Manifest
 from integrations.rollout.manifests import MANAGED_LABEL
 
+_LOOK_SECONDS = 2.0
 _KEY, _HOLDER, _RENEWED = "rollout.json", "holder", "renewed"
 
 
@@ -34,11 +35,10 @@ class RolloutStore:
         cluster: where it is.
         name: of the ConfigMap.
         clock: of this process.
-        lease_seconds: how long a process that writes nothing keeps its hold.
     """
 
-    def __init__(self, cluster: Cluster, name: str, clock: Clock, *, lease_seconds: float = 120.0) -> None:
-        self._cluster, self._name, self._clock, self._lease = cluster, name, clock, lease_seconds
+    def __init__(self, cluster: Cluster, name: str, clock: Clock) -> None:
+        self._cluster, self._name, self._clock = cluster, name, clock
         self._me = uuid.uuid4().hex
         self._version: str | None = None
 
@@ -66,7 +66,7 @@ class RolloutStore:
         """
         seen = self._cluster.get("ConfigMap", self._name)
         while seen is not None and not force and not self._is_free(seen):
-            self._clock.sleep(min(5.0, self._lease))
+            self._clock.sleep(_LOOK_SECONDS)
             again = self._cluster.get("ConfigMap", self._name)
             if again is not None and again["data"].get(_RENEWED) != seen["data"].get(_RENEWED):
                 raise RolloutConflictError(
@@ -80,7 +80,7 @@ class RolloutStore:
         rollout, data = _parse(found), found["data"]
         if rollout.ended or data.get(_HOLDER) == self._me:
             return True
-        return self._clock.now() - float(data.get(_RENEWED, 0.0)) > self._lease
+        return self._clock.now() - float(data.get(_RENEWED, 0.0)) > rollout.policy.hold_seconds
 
     def write(self, rollout: Rollout) -> None:
         """Keep a state, and the hold on it.

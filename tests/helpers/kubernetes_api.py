@@ -280,6 +280,8 @@ def _fits(item: Manifest, selector: str) -> bool:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
     api: Api
 
     def log_message(self, *arguments: object) -> None:

@@ -35,6 +35,7 @@ QUICK: dict[str, Any] = {
     "full": {"requests": 4, "seconds": 10, "patience_seconds": 300},
     "ready_seconds": 60,
     "poll_seconds": 10,
+    "hold_seconds": 60,
 }  # fmt: skip
 
 

@@ -182,7 +182,7 @@ def test_of_two_processes_one_is_told(world: World, serving: Site) -> None:
 
 
 def test_another_version_waits_for_the_end_of_a_roll_out(world: World, serving: Site) -> None:
-    stop_at(world, "httproutes", "patch", 1)
+    stop_at(world, "httproutes", "patch", 2)
     with pytest.raises(ClusterOutageError):
         roll_out_pair(B, serving, quick())
     world.api.fault = lambda asked: None
