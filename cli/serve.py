@@ -46,7 +46,11 @@ def serve(
         out.print(f"page      GET  {served.http}/", highlight=False, soft_wrap=True)
         out.print(f"studies   POST {served.http}/v1/studies", highlight=False, soft_wrap=True)
         out.print(f"KServe    POST {served.http}/v1/models/covidctnet:predict", highlight=False, soft_wrap=True)
-        out.print(f"          POST {served.http}/v2/models/covidctnet/infer, gRPC {served.grpc}", highlight=False)
+        out.print(
+            f"          POST {served.http}/v2/models/covidctnet/infer, gRPC {served.grpc}",
+            highlight=False,
+            soft_wrap=True,
+        )
         out.print(f"health    GET  {served.http}/v2/health/ready", highlight=False, soft_wrap=True)
         out.print("Research use only. Not a medical device. Ctrl-C stops.", style="bold")
 

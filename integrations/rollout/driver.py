@@ -102,9 +102,9 @@ class RolloutDriver:
         return self._observe(rollout)
 
     def _apply(self, rollout: Rollout) -> None:
+        # Whoever took over may be removing this pair.
+        self._store.write(rollout)
         for manifest in render_pair(self._site.template, rollout.candidate):
-            # Whoever took over may be removing this pair.
-            self._store.write(rollout)
             self._cluster.apply(manifest)
         self._applied = True
 

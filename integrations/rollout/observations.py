@@ -23,9 +23,8 @@ def observe(cluster: Cluster, services: dict[str, str], rollout: Rollout) -> Fig
         rollout: says which pairs, and since when.
     """
     new, old = rollout.candidate, rollout.stable
-    candidate = _handled(cluster, services[new.pair_id], rollout.since)
-    restarts = _restarts(cluster, services[new.pair_id])
-    stable = _handled(cluster, services[old.pair_id], rollout.since) if old else {}
+    candidate, restarts = _look(cluster, services[new.pair_id], rollout.since)
+    stable, _ = _look(cluster, services[old.pair_id], rollout.since) if old else ({}, 0)
     joined, differing = compare(candidate, stable) if rollout.stage == "shadow" else (0, 0)
     return Figures(
         candidate=summarise(new.pair_id, candidate, restarts),
@@ -35,20 +34,18 @@ def observe(cluster: Cluster, services: dict[str, str], rollout: Rollout) -> Fig
     )
 
 
-def _restarts(cluster: Cluster, service: str) -> int:
-    pods = cluster.find("Pod", f"serving.kserve.io/inferenceservice={service}")
-    statuses = [one for pod in pods for one in pod.get("status", {}).get("containerStatuses", [])]
-    return sum(int(one.get("restartCount", 0)) for one in statuses)
-
-
-def _handled(cluster: Cluster, service: str, since: float) -> dict[str, Handled]:
-    pods = cluster.find("Pod", f"serving.kserve.io/inferenceservice={service},component=transformer")
+def _look(cluster: Cluster, service: str, since: float) -> tuple[dict[str, Handled], int]:
+    """Requests of a pair by their id, and how often its containers started again."""
     start = datetime.fromtimestamp(since - _OVERLAP_SECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     handled: dict[str, Handled] = {}
-    for pod in pods:
-        lines = cluster.logs(pod["metadata"]["name"], container=_CONTAINER, since=start)
-        handled |= read_requests(lines, since=since)
-    return handled
+    restarts = 0
+    for pod in cluster.find("Pod", f"serving.kserve.io/inferenceservice={service}"):
+        statuses = pod.get("status", {}).get("containerStatuses", [])
+        restarts += sum(int(one.get("restartCount", 0)) for one in statuses)
+        if pod["metadata"]["labels"].get("component") == "transformer":
+            lines = cluster.logs(pod["metadata"]["name"], container=_CONTAINER, since=start)
+            handled |= read_requests(lines, since=since)
+    return handled, restarts
 
 
 def read_requests(lines: Iterable[str], *, since: float) -> dict[str, Handled]:

@@ -91,6 +91,18 @@ class World:
         self.api.on_write = lambda api, asked: self._after(asked)
         self.api.logs = lambda pod, since: self._log_of(pod, since)
 
+    def copied(self) -> "World":
+        """Another world that is as this one is now."""
+        api = Api(
+            schemas=self.api.schemas,
+            version=self.api.version,
+            objects=copy.deepcopy(self.api.objects),
+            owners=copy.deepcopy(self.api.owners),
+        )
+        made = World(api=api, behaviour=dict(self.behaviour), lines=copy.deepcopy(self.lines), time=self.time)
+        made._was_routed = self._was_routed
+        return made
+
     @property
     def clock(self) -> Clock:
         """Time passes only where the program sleeps, and then the load goes on."""

@@ -1,11 +1,15 @@
 """Every failure at every step of a roll-out: one whole pair serves afterwards, and a rerun brings it to an end."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import pytest
 
 from covidctnet.errors import RolloutError
+from covidctnet.rollout.machine import Pair, Rollout
 from integrations.kubernetes_api import Cluster
 from integrations.rollout.deploy import roll_out_pair
 from integrations.rollout.driver import Site
@@ -29,20 +33,33 @@ class KilledError(BaseException):
     """The process is gone: nothing of it runs any more."""
 
 
-def start(world: World, site: Site) -> int:
-    """A serves; gives the number of requests so far."""
-    world.api.schemas = False
-    assert roll_out_pair(A, site, quick()).stage == "done"
-    return len(world.api.asked)
+FAST = {"full": {"requests": 0, "seconds": 0, "patience_seconds": 300}}
 
 
-def steps() -> int:
-    """How many requests a roll-out without failures makes."""
+@cache
+def serving() -> World:
+    """A serves."""
     world = World()
+    world.api.schemas = False
     with world.site() as site:
-        before = start(world, site)
-        assert roll_out_pair(B, site, quick()).stage == "done"
-        return len(world.api.asked) - before
+        assert roll_out_pair(A, site, quick(**FAST)).stage == "done"
+    return world
+
+
+@contextmanager
+def begun() -> Iterator[tuple[World, Site]]:
+    """A world of its own, where A serves."""
+    world = serving().copied()
+    with world.site() as site:
+        yield world, site
+
+
+@cache
+def steps() -> range:
+    """The requests that a roll-out without failures makes, from 1 on."""
+    with begun() as (world, site):
+        assert roll_out_pair(B, site, quick(**FAST)).stage == "done"
+        return range(1, len(world.api.asked) + 1)
 
 
 def at(number: int, world: World, fault: Fault | None, *, always: bool = False) -> Callable[[Asked], Fault | None]:
@@ -56,128 +73,115 @@ def at(number: int, world: World, fault: Fault | None, *, always: bool = False) 
     return choose
 
 
-def conclude(world: World, site: Site, where: str, *, kind: type[Cluster] = Cluster) -> None:
-    """One whole pair serves; after a rerun, it does so alone and the roll-out has ended."""
-    assert world.broken == [], where
-    assert sum(world.route().values()) == 100, where
+def rerun(world: World, site: Site, pair: Pair) -> Rollout | None:
+    """What a new process comes to; None where the pair was returned before, which it says."""
     world.api.fault = lambda asked: None
     world.sleep(5)
     try:
-        roll_out_pair(B, reconnected(site, world, kind=kind), quick())
+        return roll_out_pair(pair, reconnected(site, world), quick(**FAST))
     except RolloutError as error:
-        assert "was returned before" in str(error), f"{where}: {error}"
+        if "was returned before" not in str(error):
+            raise
+        return None
+
+
+def conclude(world: World, site: Site, where: str) -> None:
+    """One whole pair serves; after a rerun, it does so alone and the roll-out has ended."""
+    assert world.broken == [], where
+    assert sum(world.route().values()) == 100, where
+    rerun(world, site, B)
     assert world.broken == [], where
     assert world.served["nobody"] == 0, where
     state = world.state()
     assert state["stage"] in {"done", "returned"}, where
-    (serving,) = world.route()
-    assert serving == (B.pair_id if state["stage"] == "done" else A.pair_id), where
-    assert world.pairs() == {serving}, where
+    (serves,) = world.route()
+    assert serves == (B.pair_id if state["stage"] == "done" else A.pair_id), where
+    assert world.pairs() == {serves}, where
     assert world.mirror() is None, where
 
 
 @pytest.mark.parametrize("name", ONCE)
 def test_one_request_that_goes_wrong(name: str) -> None:
-    for number in range(1, steps() + 1):
-        world = World()
-        with world.site() as site:
-            start(world, site)
+    for number in steps():
+        with begun() as (world, site):
             world.api.fault = at(number, world, ONCE[name])
-            try:
-                roll_out_pair(B, site, quick())
-            except RolloutError:
-                pass
+            with contextlib.suppress(RolloutError):
+                roll_out_pair(B, site, quick(**FAST))
             conclude(world, site, f"{name} at request {number}")
 
 
 def test_an_api_that_is_away_from_some_request_on() -> None:
-    for number in range(1, steps() + 1):
-        world = World()
-        with world.site() as site:
-            start(world, site)
+    for number in steps():
+        with begun() as (world, site):
             world.api.fault = at(number, world, Fault(503), always=True)
             with pytest.raises(RolloutError):
-                roll_out_pair(B, site, quick())
+                roll_out_pair(B, site, quick(**FAST))
             conclude(world, site, f"outage from request {number}")
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_process_that_is_killed(moment: str) -> None:
-    for number in range(1, steps() + 1):
-        world = World()
+    for number in steps():
+        left = [number]
 
         class Mortal(Cluster):
-            left = number
-
-            def _call(self, *arguments: Any, **more: Any) -> Any:
-                Mortal.left -= 1
-                if Mortal.left == 0 and moment == "before":
+            def _call(self, *arguments: Any, left: list[int] = left, **more: Any) -> Any:
+                left[0] -= 1
+                if left[0] == 0 and moment == "before":
                     raise KilledError
                 answer = super()._call(*arguments, **more)
-                if Mortal.left == 0:
+                if left[0] == 0:
                     raise KilledError
                 return answer
 
-        with world.site() as site:
-            start(world, site)
+        with begun() as (world, site):
             with pytest.raises(KilledError):
-                roll_out_pair(B, reconnected(site, world, kind=Mortal), quick())
+                roll_out_pair(B, reconnected(site, world, kind=Mortal), quick(**FAST))
             conclude(world, site, f"killed {moment} request {number}")
             assert world.state()["stage"] == "done"
 
 
 def test_a_pair_that_is_not_ready_any_more() -> None:
-    for number in range(1, steps() + 1):
-        world = World()
-        with world.site() as site:
-            start(world, site)
-            first = len(world.api.asked) + number
-            earlier: list[bool] = []
+    outcomes = []
+    for number in steps():
+        with begun() as (world, site):
 
-            def fail(asked: Asked, world: World = world, first: int = first, earlier: list[bool] = earlier) -> None:
-                if len(world.api.asked) == first:
-                    earlier.append(world.is_ready(A.pair_id))
+            def fail(asked: Asked, world: World = world, number: int = number) -> None:
+                if len(world.api.asked) == number:
                     world.not_ready.add(B.pair_id)
                     world.set_ready(B.pair_id, False)
 
             world.api.fault = fail  # type: ignore[assignment]
-            ended = roll_out_pair(B, site, quick())
+            ended = roll_out_pair(B, site, quick(**FAST))
             where = f"not ready from request {number}"
             assert world.broken == [], where
-            # Only where the earlier pair was gone, or the roll-out over, nothing could be done any more.
-            assert ended.stage == "returned" or not world.is_ready(A.pair_id), where
-            if ended.stage == "returned":
-                assert world.route() == {A.pair_id: 100}, where
-                assert world.pairs() == {A.pair_id}, where
-            else:
-                assert number > steps_until_retirement(world), where
+            (serves,) = world.route()
+            assert world.pairs() == {serves}, where
+            assert ended.serving is not None
+            assert ended.serving.pair_id == serves, where
+            outcomes.append(ended.stage)
+    # Once the earlier pair's removal has begun nothing can be done any more, and not before.
+    retired = outcomes.index("done")
+    assert outcomes == ["returned"] * retired + ["done"] * (len(outcomes) - retired)
+    assert retired > len(outcomes) - 25
 
 
-def steps_until_retirement(world: World) -> int:
-    """The request with which the earlier pair's removal began."""
-    removed = [index for index, asked in enumerate(world.api.asked) if asked.verb == "delete"]
-    start_of_b = next(i for i, asked in enumerate(world.api.asked) if asked.name.endswith(B.pair_id))
-    return removed[0] - start_of_b - 20 if removed else 0
-
-
-def test_a_first_roll_out_that_is_killed_or_refused_leaves_a_pair_or_nothing() -> None:
-    for number in range(1, 40):
-        for fault in (Fault(403), Fault(0, after=True)):
+def test_a_first_roll_out_that_goes_wrong_leaves_a_whole_pair_or_nothing() -> None:
+    for fault in (Fault(403), Fault(0, after=True), Fault(409)):
+        number, reached = 0, True
+        while reached:
+            number += 1
             world = World()
             world.api.schemas = False
             with world.site() as site:
                 world.api.fault = at(number, world, fault)
-                try:
-                    roll_out_pair(A, site, quick())
-                except RolloutError:
-                    pass
-                world.api.fault = lambda asked: None
-                try:
-                    ended = roll_out_pair(A, reconnected(site, world), quick())
-                except RolloutError as error:
-                    assert "was returned before" in str(error)
-                    assert (world.route(), world.pairs()) == ({}, set())
-                else:
-                    assert ended.stage in {"done", "returned"}
-                    assert world.route() == ({A.pair_id: 100} if ended.stage == "done" else {})
-                assert [what for what in world.broken if "no route any more" not in what] == []
+                with contextlib.suppress(RolloutError):
+                    roll_out_pair(A, site, quick(**FAST))
+                reached = len(world.api.asked) >= number
+                ended = rerun(world, site, A)
+            where = f"{fault} at request {number}"
+            assert [what for what in world.broken if "no route any more" not in what] == [], where
+            if ended is None or ended.stage == "returned":
+                assert (world.route(), world.pairs()) == ({}, set()), where
+            else:
+                assert (world.route(), world.pairs()) == ({A.pair_id: 100}, {A.pair_id}), where
