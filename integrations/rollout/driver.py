@@ -20,7 +20,7 @@ from integrations.rollout.manifests import (
     render_route,
     service_name,
 )
-from integrations.rollout.observations import observe
+from integrations.rollout.observations import Observer
 from integrations.rollout.store import Clock, RolloutStore
 
 _LOG = logging.getLogger(__name__)
@@ -111,9 +111,10 @@ class RolloutDriver:
     def _observe(self, rollout: Rollout) -> Rollout:
         names = [pair.pair_id for pair in (rollout.candidate, rollout.stable) if pair is not None]
         services = {name: service_name(self._site.template, name) for name in names}
+        observer = Observer(self._cluster, services, rollout)
         while True:
-            figures = observe(self._cluster, services, rollout)
             now = self._clock.now()
+            figures = observer.look(now)
             verdict = judge(
                 figures,
                 rollout.policy.bounds,

@@ -10,70 +10,95 @@ from covidctnet.rollout.machine import Rollout
 from integrations.kubernetes_api import Cluster
 
 _CONTAINER = "kserve-container"
-_OVERLAP_SECONDS = 2.0
-"""The API takes whole seconds; lines of before are left out by their own time."""
+_OVERLAP_SECONDS = 10.0
+"""Each look reads a little of what the one before it read: the API takes whole seconds, and nodes have clocks."""
 
 
-def observe(cluster: Cluster, services: dict[str, str], rollout: Rollout) -> Figures:
-    """Figures of both pairs since the stage began.
+class Journal:
+    """Requests and answers of one pair in one stage, as they are read from its transformers' logs.
+
+    Args:
+        since: seconds since 1970; requests that ended before are left out.
+    """
+
+    def __init__(self, since: float) -> None:
+        self._since = since
+        self._answers: dict[str, list[dict[str, Any]]] = {}
+        self._requests: dict[str, dict[str, Any]] = {}
+
+    def add(self, lines: Iterable[str]) -> None:
+        """Read lines as `serving.telemetry.logs` writes them, also some that were read before; pass over others."""
+        answers: dict[str, list[dict[str, Any]]] = {}
+        for entry in filter(None, map(_entry, lines)):
+            identifier, event = str(entry.get("request_id", "")), entry.get("event")
+            if not identifier:
+                continue
+            if event == "answer":
+                answers.setdefault(identifier, []).append(entry)
+            elif event == "request" and isinstance(entry.get("status"), int) and _time(entry) >= self._since:
+                self._requests[identifier] = entry
+        for identifier, found in answers.items():
+            # A request with several studies logs their answers at once.
+            if len(found) >= len(self._answers.get(identifier, [])):
+                self._answers[identifier] = found
+
+    def handled(self) -> dict[str, Handled]:
+        """Requests by their id."""
+        return {identifier: self._handled(identifier, entry) for identifier, entry in self._requests.items()}
+
+    def _handled(self, identifier: str, entry: dict[str, Any]) -> Handled:
+        answers = self._answers.get(identifier, [])
+        return Handled(
+            status=entry["status"],
+            seconds=float(entry["seconds"]),
+            answers=tuple((str(one["label"]), one["covid_positive"]) for one in answers),
+            pair_ids=frozenset(str(one["pair_id"]) for one in answers),
+        )
+
+
+class Observer:
+    """Looks at both pairs again and again, and reads of their logs what is new.
 
     Args:
         cluster: where they run.
         services: names of the InferenceServices by `pair_id`.
         rollout: says which pairs, and since when.
     """
-    new, old = rollout.candidate, rollout.stable
-    candidate, restarts = _look(cluster, services[new.pair_id], rollout.since)
-    stable, _ = _look(cluster, services[old.pair_id], rollout.since) if old else ({}, 0)
-    joined, differing = compare(candidate, stable) if rollout.stage == "shadow" else (0, 0)
-    return Figures(
-        candidate=summarise(new.pair_id, candidate, restarts),
-        stable=summarise(old.pair_id, stable, 0) if old else None,
-        joined=joined,
-        differing=differing,
-    )
 
+    def __init__(self, cluster: Cluster, services: dict[str, str], rollout: Rollout) -> None:
+        self._cluster, self._services, self._rollout = cluster, services, rollout
+        self._journals = {pair_id: Journal(rollout.since) for pair_id in services}
+        self._read_until = rollout.since
 
-def _look(cluster: Cluster, service: str, since: float) -> tuple[dict[str, Handled], int]:
-    """Requests of a pair by their id, and how often its containers started again."""
-    start = datetime.fromtimestamp(since - _OVERLAP_SECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    handled: dict[str, Handled] = {}
-    restarts = 0
-    for pod in cluster.find("Pod", f"serving.kserve.io/inferenceservice={service}"):
-        statuses = pod.get("status", {}).get("containerStatuses", [])
-        restarts += sum(int(one.get("restartCount", 0)) for one in statuses)
-        if pod["metadata"]["labels"].get("component") == "transformer":
-            lines = cluster.logs(pod["metadata"]["name"], container=_CONTAINER, since=start)
-            handled |= read_requests(lines, since=since)
-    return handled, restarts
-
-
-def read_requests(lines: Iterable[str], *, since: float) -> dict[str, Handled]:
-    """Requests by their id, from one transformer's log.
-
-    Args:
-        lines: as `serving.telemetry.logs` writes them; others are passed over.
-        since: seconds since 1970; what ended before is left out.
-    """
-    answers: dict[str, list[dict[str, Any]]] = {}
-    requests: dict[str, dict[str, Any]] = {}
-    for line in lines:
-        entry = _entry(line)
-        if entry is None or "request_id" not in entry:
-            continue
-        if entry.get("event") == "answer":
-            answers.setdefault(entry["request_id"], []).append(entry)
-        elif entry.get("event") == "request" and isinstance(entry.get("status"), int) and _time(entry) >= since:
-            requests[entry["request_id"]] = entry
-    return {
-        identifier: Handled(
-            status=entry["status"],
-            seconds=float(entry["seconds"]),
-            answers=tuple((str(one["label"]), one["covid_positive"]) for one in answers.get(identifier, [])),
-            pair_ids=frozenset(str(one["pair_id"]) for one in answers.get(identifier, [])),
+    def look(self, now: float) -> Figures:
+        """Figures of both pairs from the begin of the stage until now, seconds since 1970."""
+        rollout = self._rollout
+        new, old = rollout.candidate.pair_id, rollout.stable.pair_id if rollout.stable else None
+        restarts = self._read(new)
+        if old is not None:
+            self._read(old)
+        self._read_until = now
+        candidate = self._journals[new].handled()
+        stable = self._journals[old].handled() if old is not None else {}
+        joined, differing = compare(candidate, stable) if rollout.stage == "shadow" else (0, 0)
+        return Figures(
+            candidate=summarise(new, candidate, restarts),
+            stable=summarise(old, stable, 0) if old is not None else None,
+            joined=joined,
+            differing=differing,
         )
-        for identifier, entry in requests.items()
-    }
+
+    def _read(self, pair_id: str) -> int:
+        """Add what a pair's transformers have logged since the last look; how often its containers started again."""
+        start = datetime.fromtimestamp(self._read_until - _OVERLAP_SECONDS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        restarts = 0
+        for pod in self._cluster.find("Pod", f"serving.kserve.io/inferenceservice={self._services[pair_id]}"):
+            statuses = pod.get("status", {}).get("containerStatuses", [])
+            restarts += sum(int(one.get("restartCount", 0)) for one in statuses)
+            if pod["metadata"]["labels"].get("component") == "transformer":
+                lines = self._cluster.logs(pod["metadata"]["name"], container=_CONTAINER, since=start)
+                self._journals[pair_id].add(lines)
+        return restarts
 
 
 def _entry(line: str) -> dict[str, Any] | None:
