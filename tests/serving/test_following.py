@@ -102,7 +102,7 @@ def test_the_pair_changes_and_changes_back_without_a_failed_or_a_mixed_answer(
         assert load.counts()[b] >= 10
         ways = {line["protocol"] for line in events(tmp_path / "log", "request")}
         assert ways == {"plain", "grpc"}
-        assert len(halves(serve.pid, "predictor")) == 1
+        wait_for(lambda: len(halves(serve.pid, "predictor")) == 1, 60)
     changes = [(line["before"], line["pair_id"]) for line in events(tmp_path / "log", "pair changed")]
     assert changes == [(a, b), (b, a)]
 
