@@ -110,6 +110,7 @@ class _Starter:
         except BaseException:
             for left in [one for one in self._pairs if one.place.parent == place]:
                 self.end(left)
+            shutil.rmtree(place, ignore_errors=True)
             raise
         finally:
             shutil.rmtree(place / "fetched", ignore_errors=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import yaml
 
-from covidctnet.errors import RolloutConflictError, RolloutError
-from covidctnet.rollout.machine import Pair, Rollout, Split, begin, go_back
+from covidctnet.errors import RolloutError
+from covidctnet.rollout.machine import Pair, Rollout, Split, advance, begin, go_back
 from covidctnet.rollout.policy import RolloutPolicy, load_rollout_policy
 from integrations.kubernetes_api import FIELD_MANAGER, Cluster, Manifest, Patience, connect
 from integrations.registry import RegisteredModel, bundle_address, find_model
@@ -79,7 +79,8 @@ def roll_out(
     """Have a registered version serve, by the stages of the policy; blocks until it or the earlier one does.
 
     Called again after any end of the process, it goes on where it was. Called with a version that serves already, it
-    changes nothing. Called with the earlier version in the middle of a roll-out, it goes back to that.
+    changes nothing. Called with the earlier version in the middle of a roll-out, it goes back to that. Called with a
+    third one, it first brings a roll-out that nobody is at any more back to the earlier version.
 
     Args:
         model: `models:/NAME/VERSION` or `models:/NAME@ALIAS`.
@@ -93,7 +94,7 @@ def roll_out(
         The last state: stage `done`, or `returned` with its reasons.
 
     Raises:
-        RolloutConflictError: another process, or a roll-out of another version, is at it.
+        RolloutConflictError: another process is at it.
         RolloutError: the version was returned before, or the cluster refuses.
         TrackingError: there is no such version, or MLflow does not answer.
         ConfigError: a setting is wrong, or there is no access to a cluster.
@@ -170,20 +171,27 @@ def roll_out_pair(
             back = go_back(kept, (f"pair {pair.pair_id} is wanted again",), now=site.clock.now())
             return RolloutDriver(site, store, on_change).run(back)
     kept = store.take()
+    if kept is not None and not kept.ended and kept.candidate.pair_id != pair.pair_id:
+        # Nobody is at it any more, and its version is not wanted any more: one whole pair first, then the new one.
+        left = _leave(kept, f"pair {pair.pair_id} is wanted instead", now=site.clock.now())
+        kept = RolloutDriver(site, store, on_change).run(left)
     state = _resume_or_begin(kept, pair, site, policy, at_once=at_once, again=again)
     return RolloutDriver(site, store, on_change).run(state)
+
+
+def _leave(kept: Rollout, reason: str, *, now: float) -> Rollout:
+    """The shortest way to the end of a roll-out that another one takes the place of."""
+    if kept.stage == "full" and kept.stable is None:
+        # The first pair of a site serves already, and nothing else would.
+        return advance(kept, now=now)
+    return kept if kept.stage == "retire" else go_back(kept, (reason,), now=now)
 
 
 def _resume_or_begin(
     kept: Rollout | None, pair: Pair, site: Site, policy: RolloutPolicy, *, at_once: bool, again: bool
 ) -> Rollout:
     if kept is not None and not kept.ended:
-        if kept.candidate.pair_id == pair.pair_id:
-            return kept
-        raise RolloutConflictError(
-            f"a roll-out of pair {kept.candidate.pair_id} is in stage {kept.stage}; let it end, or end it with "
-            "`covidctnet deploy --abort`"
-        )
+        return kept
     serving = kept.serving if kept is not None else _adopt(site)
     if kept is not None and serving is not None and serving.pair_id == pair.pair_id:
         return kept

@@ -181,14 +181,33 @@ def test_of_two_processes_one_is_told(world: World, serving: Site) -> None:
     assert told == [True]
 
 
-def test_another_version_waits_for_the_end_of_a_roll_out(world: World, serving: Site) -> None:
-    stop_at(world, "httproutes", "patch", 2)
+@pytest.mark.parametrize("number", range(2, 6))
+def test_another_version_first_ends_what_a_killed_process_began(world: World, serving: Site, number: int) -> None:
+    stop_at(world, "httproutes", "patch", number)
     with pytest.raises(ClusterOutageError):
         roll_out_pair(B, serving, quick())
     world.api.fault = lambda asked: None
-    with pytest.raises(RolloutConflictError, match="in stage shadow"):
-        roll_out_pair(C, reconnected(serving, world), quick())
-    assert roll_out_pair(B, reconnected(serving, world), quick()).stage == "done"
+    stage = world.state()["stage"]
+    assert stage == ("shadow", "canary", "full", "retire")[number - 2]
+    seen: list[Rollout] = []
+    ended = roll_out_pair(C, reconnected(serving, world), quick(), on_change=lambda rollout, _: seen.append(rollout))
+    assert stages(seen)[:3] == (
+        ["return", "returned", "prepare"] if stage != "retire" else ["retire", "done", "prepare"]
+    )
+    assert (ended.stage, ended.candidate, ended.stable) == ("done", C, B if stage == "retire" else A)
+    require_alone(world, C.pair_id)
+
+
+@pytest.mark.parametrize("step", [("httproutes", "patch"), ("pods", "list")])
+def test_another_version_does_not_take_the_first_pair_away_before_it_is_ready(
+    world: World, site: Site, step: tuple[str, str]
+) -> None:
+    stop_at(world, *step, 1)
+    with pytest.raises(ClusterOutageError):
+        roll_out_pair(A, site, quick())
+    world.api.fault = lambda asked: None
+    assert world.state()["stage"] == "full"
+    assert roll_out_pair(B, reconnected(site, world), quick()).stable == A
     require_alone(world, B.pair_id)
 
 
