@@ -25,6 +25,7 @@ from integrations.rollout.store import Clock, RolloutStore
 
 _LOG = logging.getLogger(__name__)
 _ROUTE_TRIES = 5
+_REMOVE_TRIES = 3
 
 OnChange = Callable[[Rollout, Figures | None], None]
 """Told each state, and what was seen in it."""
@@ -193,8 +194,20 @@ class RolloutDriver:
         raise RolloutConflictError(f"another program keeps changing HTTPRoute {self._site.route.name}")
 
     def _remove_all_but(self, kept: Pair | None) -> None:
-        """Remove what belongs to any other pair; the route has left them."""
+        """Remove what belongs to any other pair, and look that it is gone; the route has left them."""
+        selector = f"{MANAGED_LABEL}={FIELD_MANAGER},{PAIR_LABEL}"
         for kind in OF_A_PAIR:
-            for found in self._cluster.find(kind, f"{MANAGED_LABEL}={FIELD_MANAGER},{PAIR_LABEL}"):
-                if kept is None or found["metadata"]["labels"][PAIR_LABEL] != kept.pair_id:
-                    self._cluster.delete(kind, found["metadata"]["name"])
+            for _ in range(_REMOVE_TRIES):
+                others = [
+                    found["metadata"]["name"]
+                    for found in self._cluster.find(kind, selector)
+                    if (kept is None or found["metadata"]["labels"][PAIR_LABEL] != kept.pair_id)
+                    # It goes once its finalizers are done.
+                    and "deletionTimestamp" not in found["metadata"]
+                ]
+                if not others:
+                    break
+                for name in others:
+                    self._cluster.delete(kind, name)
+            else:
+                raise RolloutError(f"{kind} {', '.join(others)} cannot be removed; remove it, then run this again")
