@@ -184,6 +184,8 @@ class _Follower:
                             pair = self._change(pair, found, pool)
                         elif found is not None:
                             self._postpone(found)
+                for relay in self._relays.values():
+                    relay.stop_listening()
                 self._starter.end(pair, self._settings.admission.drain_seconds)
             finally:
                 # Whatever waits in the pool ends soon after.

@@ -51,6 +51,14 @@ class Relay:
         """How many connections to a port are open."""
         return self._open[target]
 
+    def stop_listening(self) -> None:
+        """Refuse new connections; those that are open go on."""
+
+        async def stop() -> None:
+            self._server.close()
+
+        self._call(stop())
+
     def close(self) -> None:
         """Stop listening and cut what is open."""
 

@@ -78,6 +78,16 @@ def test_a_connection_stays_where_it_began_and_new_ones_go_to_the_new_server(
     wait_for(lambda: relay.connections(one.port) + relay.connections(two.port) == 0)
 
 
+def test_a_relay_that_stops_lets_open_connections_end(relay: Relay) -> None:
+    with connect(relay) as client:
+        client.recv(1)
+        relay.stop_listening()
+        with pytest.raises(ConnectionRefusedError):
+            connect(relay)
+        client.sendall(b"the rest")
+        assert client.recv(100) == b"the rest"
+
+
 def test_many_bytes_pass_unchanged_both_ways(relay: Relay) -> None:
     sent = hashlib.sha256(b"seed").digest() * 200_000
     with connect(relay) as client:
