@@ -25,8 +25,9 @@ from benchmarks.serving_clients import OF_SERVING, difference
 from benchmarks.timing import Times, take_turns
 from covidctnet.bundle import Bundle, load_bundle
 from serving.admission import Job
+from serving.child import Child
+from serving.running_pair import lay_out
 from serving.settings import PredictorSettings
-from serving.supervisor import Child, lay_out
 from serving.transformer.classifier import RemoteClassifier
 
 TARGET = 0.05

@@ -30,6 +30,7 @@ def _register() -> None:
         cohort,
         data,
         demo,
+        deploy,
         doctor,
         explain,
         model,
@@ -42,6 +43,7 @@ def _register() -> None:
     )
 
     app.command("demo")(demo.demo)
+    app.command("deploy")(deploy.deploy)
     app.command("doctor")(doctor.doctor)
     app.command("explain")(explain.explain)
     app.command("predict")(predict.predict)

@@ -21,6 +21,7 @@ def serve(
     model: Annotated[
         str, typer.Option(help="Registered model instead: models:/covidctnet@champion, @champion or a version.")
     ] = "",
+    follow: Annotated[str, typer.Option(help="Alias whose model is served, also after it moves: champion.")] = "",
     port: Annotated[int, typer.Option(help="HTTP port, 0 for a free one.", min=0, max=65535)] = 8080,
     grpc_port: Annotated[int, typer.Option(help="gRPC port, 0 for a free one.", min=0, max=65535)] = 8081,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -31,7 +32,8 @@ def serve(
     server: Server = "",
 ) -> None:
     """Answer for studies over HTTP and gRPC until Ctrl-C. Research use, not a medical device."""
-    from serving.supervisor import Served, ServeOptions
+    from serving.running_pair import ServeOptions
+    from serving.supervisor import Served
     from serving.supervisor import serve as run
     from serving.telemetry.logs import configure_logs
     from serving.tokens import require_access
@@ -44,15 +46,27 @@ def serve(
         out.print(f"page      GET  {served.http}/", highlight=False, soft_wrap=True)
         out.print(f"studies   POST {served.http}/v1/studies", highlight=False, soft_wrap=True)
         out.print(f"KServe    POST {served.http}/v1/models/covidctnet:predict", highlight=False, soft_wrap=True)
-        out.print(f"          POST {served.http}/v2/models/covidctnet/infer, gRPC {served.grpc}", highlight=False)
+        out.print(
+            f"          POST {served.http}/v2/models/covidctnet/infer, gRPC {served.grpc}",
+            highlight=False,
+            soft_wrap=True,
+        )
         out.print(f"health    GET  {served.http}/v2/health/ready", highlight=False, soft_wrap=True)
         out.print("Research use only. Not a medical device. Ctrl-C stops.", style="bold")
 
-    with _bundle(bundle, model, workspace, server) as folder:
-        options = ServeOptions(
-            bundle=folder, host=host, port=port, grpc_port=grpc_port, tokens=tokens, settings=settings
-        )
-        run(options, on_ready=show)
+    options = ServeOptions(host=host, port=port, grpc_port=grpc_port, tokens=tokens, settings=settings)
+    if follow:
+        if bundle is not None or model:
+            raise ConfigError("--follow names what is served; leave --bundle and --model away")
+        _require_mlflow()
+        from integrations.alias_source import AliasSource
+        from serving.following import follow as run_following
+
+        source = AliasSource(follow.removeprefix("@"), registry_settings(workspace, server))
+        run_following(options, source, on_change=show)
+    else:
+        with _bundle(bundle, model, workspace, server) as folder:
+            run(options, folder, on_ready=show)
     out.print("stopped")
 
 
@@ -64,8 +78,7 @@ def _bundle(bundle: Path | None, model: str, workspace: Path, server: str) -> It
     if not model:
         yield bundle or DEMO / "bundle"
         return
-    if importlib.util.find_spec("mlflow") is None:
-        raise ConfigError("MLflow is not installed here; fetch with `covidctnet model fetch` and give --bundle")
+    _require_mlflow()
     from integrations.registry import fetch_bundle, find_model
 
     found = registry_settings(workspace, server)
@@ -74,3 +87,8 @@ def _bundle(bundle: Path | None, model: str, workspace: Path, server: str) -> It
     with tempfile.TemporaryDirectory(prefix="covidctnet-model-") as folder:
         out.print(f"model     {uri}", highlight=False)
         yield fetch_bundle(uri, Path(folder) / "bundle", settings=found)
+
+
+def _require_mlflow() -> None:
+    if importlib.util.find_spec("mlflow") is None:
+        raise ConfigError("MLflow is not installed here; fetch with `covidctnet model fetch` and give --bundle")

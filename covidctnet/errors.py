@@ -20,6 +20,10 @@ CovidCTNetError
 │   ├── TrackingOutageError     the address did not answer in time; what was to be sent is kept
 │   ├── TrackingDeniedError     the credentials are not accepted
 │   └── PrivateRecordError      a record names a patient or a study, or is an image
+├── RolloutError                a roll-out to a cluster cannot begin, or cannot go on
+│   ├── RolloutConflictError    another process is at it
+│   ├── ClusterOutageError      the Kubernetes API did not answer in time; run it again
+│   └── ClusterRefusedError     the Kubernetes API refused what was asked
 └── PromotionError              a comparison, a decision or a move between model versions is not possible
     ├── PromotionRefusedError   no decision, a refusal, or one about other models than those in place
     ├── PromotionConflictError  another move was made at the same time; it stands, this one does not
@@ -108,6 +112,31 @@ class PrivateRecordError(TrackingError):
 
 class PipelineError(CovidCTNetError):
     """A pipeline cannot be started, or a step ended for a reason that is no fault of its input."""
+
+
+class RolloutError(CovidCTNetError):
+    """A roll-out to a cluster cannot begin, or cannot go on."""
+
+
+class RolloutConflictError(RolloutError):
+    """Another process is at the same roll-out."""
+
+
+class ClusterOutageError(RolloutError):
+    """The Kubernetes API did not answer in time; the roll-out stands where it was, and a rerun goes on."""
+
+
+class ClusterRefusedError(RolloutError):
+    """The Kubernetes API refused what was asked: rights, a field, or an object of another form.
+
+    Args:
+        message: what was asked, and the answer.
+        status: HTTP status.
+    """
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class PromotionError(CovidCTNetError):

@@ -211,6 +211,21 @@ def _describe(version: "ModelVersion") -> RegisteredModel:
     )
 
 
+def bundle_address(model: RegisteredModel, *, settings: TrackingSettings) -> str:
+    """Where a version's bundle lies in the artifact store, such as `s3://bucket/prefix`; it is never written again.
+
+    Raises:
+        TrackingError: MLflow does not answer, or refuses.
+    """
+    client = retry("connect", lambda: make_client(settings), settings)
+    place: str = retry(
+        f"find the bundle of version {model.version}",
+        lambda: client.get_model_version_download_uri(model.name, str(model.version)),
+        settings,
+    )
+    return f"{place}/{_IN_MODEL}"
+
+
 def fetch_bundle(uri: str, target: Path, *, settings: TrackingSettings) -> Path:
     """Bring the bundle of a registered version to a folder, whole and checked, or not at all.
 

@@ -61,12 +61,30 @@ class UploadSettings:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class AdmissionSettings:
-    """How many studies are worked on at once and how many wait; the next one is answered 429."""
+    """How many studies are worked on at once and how many wait; the next one is answered 429.
+
+    A gRPC connection takes no new calls after `grpc_connection_seconds`, so that its client finds a newer server.
+    """
 
     workers: Few = 2
     queue: Annotated[int, Field(ge=0, le=1000)] = 8
     request_seconds: Seconds = 300.0
     drain_seconds: Seconds = 60.0
+    grpc_connection_seconds: Seconds = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, config=_STRICT)
+class FollowSettings:
+    """How `covidctnet serve --follow` watches an alias.
+
+    A pair that fails to start or to rehearse within `rehearse_seconds` is tried again after `retry_seconds`, then
+    twice as long each time, up to `max_retry_seconds`.
+    """
+
+    poll_seconds: Seconds = 10.0
+    rehearse_seconds: Seconds = 120.0
+    retry_seconds: Seconds = 60.0
+    max_retry_seconds: Seconds = 1800.0
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
@@ -89,7 +107,8 @@ class TelemetrySettings:
 
     Nothing is told below `drift_minimum` studies. The population stability index counts as moderate or major drift
     from the limits of N. Siddiqi (Credit Risk Scorecards, 2006) on, and only above what chance explains with a
-    probability of `drift_confidence`.
+    probability of `drift_confidence`. `log_answers` logs label and probabilities of each answer under its request id,
+    for the comparison of two pairs in a roll-out.
     """
 
     drift_window: Annotated[int, Field(ge=10, le=100_000)] = 200
@@ -97,6 +116,7 @@ class TelemetrySettings:
     drift_moderate: Annotated[float, Field(gt=0.0, le=10.0)] = 0.1
     drift_major: Annotated[float, Field(gt=0.0, le=10.0)] = 0.25
     drift_confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.999
+    log_answers: bool = False
 
     def __post_init__(self) -> None:
         if self.drift_minimum > self.drift_window:
@@ -114,6 +134,7 @@ class ServingSettings:
     admission: AdmissionSettings = field(default_factory=AdmissionSettings)
     fetch: FetchSettings = field(default_factory=FetchSettings)
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
+    follow: FollowSettings = field(default_factory=FollowSettings)
 
 
 def load_settings(path: Path | None) -> ServingSettings:

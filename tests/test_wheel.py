@@ -37,6 +37,16 @@ def test_the_installed_wheel_compiles_the_pipeline_outside_the_checkout(tmp_path
     result = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert (place / "p.yaml").read_text().count(IMAGE) == 10
+    # What a roll-out reads is in the wheel as well.
+    shipped = (
+        "from covidctnet.rollout.policy import load_rollout_policy; load_rollout_policy();"
+        "from integrations.rollout.manifests import load_template, template_names;"
+        "print(*(len(load_template(name)) for name in template_names()))"
+    )
+    found = subprocess.run(
+        [python, "-c", shipped], cwd=place, env=environment, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == ["11", "11"]
     where = [python, "-c", "import pipelines; print(pipelines.__file__)"]
     found = subprocess.run(where, cwd=place, env=environment, capture_output=True, text=True, check=True).stdout
     assert found.startswith(str(packages))

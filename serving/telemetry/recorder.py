@@ -21,10 +21,11 @@ class Recorder:
     Args:
         metrics: where they are counted.
         drift: where their statistics are kept.
+        log_answers: whether each answer is logged.
     """
 
-    def __init__(self, metrics: Metrics, drift: DriftWindow) -> None:
-        self._metrics, self._drift = metrics, drift
+    def __init__(self, metrics: Metrics, drift: DriftWindow, *, log_answers: bool = False) -> None:
+        self._metrics, self._drift, self._log_answers = metrics, drift, log_answers
         self._levels: dict[str, Level] = {}
 
     def record(self, studies: Sequence["StudyResult"], job: Job) -> None:
@@ -36,6 +37,8 @@ class Recorder:
             self._metrics.answers.labels(study.answer.label).inc()
             self._metrics.residual.observe(study.statistics[_RESIDUAL])
             self._drift.add(study.statistics, str(study.scanner))
+            if self._log_answers:
+                _log(study)
         self._show_drift()
 
     def _show_drift(self) -> None:
@@ -51,3 +54,15 @@ class Recorder:
                 fields = {"statistic": name, "level": drift.level, "index": round(drift.index, 4)}
                 _LOG.warning("drift", extra={"fields": fields})
             self._levels[name] = drift.level
+
+
+def _log(study: "StudyResult") -> None:
+    """What was said, under the request's id: two pairs that got the same request are compared by it."""
+    answer = study.answer
+    fields = {
+        "pair_id": answer.pair_id,
+        "label": answer.label,
+        "covid_positive": answer.covid_positive,
+        "probabilities": answer.probabilities,
+    }
+    _LOG.info("answer", extra={"fields": fields})

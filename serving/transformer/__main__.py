@@ -46,6 +46,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--no-auth", action="store_true", help="ask for no token; on loopback only")
     parser.add_argument("--settings", type=Path, default=None)
     parser.add_argument("--spool", type=Path, default=None, help="folder for uploads, for this process alone")
+    parser.add_argument("--pair_id", default="", help="serve no other bundle than this")
+    parser.add_argument("--rehearse_seconds", type=float, default=0, help="answer for a made-up study before listening")
     return parser.parse_args()
 
 
@@ -61,7 +63,15 @@ def _serve(arguments: argparse.Namespace, spool: Path) -> None:
         predictor=arguments.predictor_host,
         model=arguments.model_name,
     )
-    serve_transformer(arguments.bundle, addresses, settings=settings, tokens=tokens, spool=spool)
+    serve_transformer(
+        arguments.bundle,
+        addresses,
+        settings=settings,
+        tokens=tokens,
+        spool=spool,
+        pair_id=arguments.pair_id,
+        rehearse_seconds=arguments.rehearse_seconds,
+    )
 
 
 if __name__ == "__main__":

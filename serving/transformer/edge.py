@@ -61,6 +61,11 @@ class Edge:
 
     def __init__(self, app: ASGIApp, *, tokens: TokenFile | None, metrics: Metrics) -> None:
         self._app, self._tokens, self._metrics = app, tokens, metrics
+        self._sending_away = False
+
+    def send_away(self) -> None:
+        """Answer as ever, but close each connection with its answer: another server has taken over."""
+        self._sending_away = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -72,7 +77,7 @@ class Edge:
         scope["covidctnet.request_id"] = identifier
         token = request_id.set(identifier)
         began = time.monotonic()
-        status = _Status(send, identifier)
+        status = _Status(send, identifier, lambda: self._sending_away)
         try:
             with span(
                 protocol_of(scope["path"]), carrier=headers, request_id=scope["covidctnet.request_id"]
@@ -133,8 +138,8 @@ def _host(address: str) -> str:
 class _Status:
     """Sends on, adds the request id to the headers, and keeps the status code."""
 
-    def __init__(self, send: Callable[[Message], Any], request_id: str) -> None:
-        self._send, self._request_id = send, request_id
+    def __init__(self, send: Callable[[Message], Any], request_id: str, closes: Callable[[], bool]) -> None:
+        self._send, self._request_id, self._closes = send, request_id, closes
         self.code = 0
 
     async def __call__(self, message: Message) -> None:
@@ -142,6 +147,8 @@ class _Status:
             self.code = message["status"]
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = self._request_id
+            if self._closes():
+                headers["connection"] = "close"
             headers["cache-control"] = "no-store"
             headers["x-content-type-options"] = "nosniff"
             headers["referrer-policy"] = "no-referrer"

@@ -159,6 +159,7 @@ async def start_grpc(
     port: int,
     max_message_bytes: int,
     max_calls: int,
+    connection_seconds: float,
 ) -> tuple[grpc.aio.Server, int]:
     """Start the server and return it with its port.
 
@@ -169,6 +170,7 @@ async def start_grpc(
         port: TCP port, 0 for a free one.
         max_message_bytes: largest study with its envelope.
         max_calls: calls at once; each may hold a message of that size in memory.
+        connection_seconds: a connection takes no new calls after this time; clients connect anew by themselves.
 
     Raises:
         OSError: the port is taken.
@@ -180,6 +182,8 @@ async def start_grpc(
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", max_message_bytes),
             ("grpc.so_reuseport", 0),
+            # Without it a client would stay at one server for days, past every roll-out. Calls in flight finish.
+            ("grpc.max_connection_age_ms", int(1000 * connection_seconds)),
         ],
     )
     grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(service, server)

@@ -21,6 +21,7 @@ from prometheus_client import REGISTRY
 from starlette.exceptions import HTTPException
 
 from covidctnet.bundle import Bundle, load_bundle
+from covidctnet.errors import BundleError
 from covidctnet.networks.saving import load_denoiser
 from serving.admission import Admission
 from serving.lifetime import announce
@@ -42,6 +43,7 @@ from serving.transformer.page import page_routes
 from serving.transformer.pair import PairMonitor
 from serving.transformer.plane import StudyPlane
 from serving.transformer.progress import progress_routes
+from serving.transformer.rehearsal import rehearse
 from serving.transformer.routes import state_routes, study_routes
 from serving.transformer.studies import StudyService
 
@@ -73,9 +75,18 @@ class Transformer:
 
 
 def serve_transformer(
-    bundle: Path, addresses: Addresses, *, settings: ServingSettings, tokens: TokenFile | None, spool: Path
+    bundle: Path,
+    addresses: Addresses,
+    *,
+    settings: ServingSettings,
+    tokens: TokenFile | None,
+    spool: Path,
+    pair_id: str = "",
+    rehearse_seconds: float = 0.0,
 ) -> None:
     """Serve until SIGTERM: requests in flight finish, new ones are refused.
+
+    SIGUSR1 comes before it where another server takes over: clients are asked to connect anew after each answer.
 
     Args:
         bundle: folder of the bundle whose denoiser runs here.
@@ -83,16 +94,30 @@ def serve_transformer(
         settings: limits and times.
         tokens: who may ask; None only on loopback.
         spool: where uploads go while they are worked on.
+        pair_id: serve no other bundle than this; any where empty.
+        rehearse_seconds: how long a made-up study may take before it listens; 0 for none.
 
     Raises:
-        BundleError: the folder is no intact bundle.
+        BundleError: the folder is no intact bundle, or another one.
+        ServingError: the rehearsal failed.
         OSError: a port is taken.
     """
     opened = load_bundle(bundle)
+    if pair_id and opened.pair_id != pair_id:
+        raise BundleError(f"the folder holds bundle {opened.pair_id}, not {pair_id}; correct its address")
     if opened.config.residual.backend == "tensorflow":
         quiet_tensorflow()
     denoiser = load_denoiser(opened.folder, opened.config.residual)
     _warm_up(denoiser, opened)
+    if rehearse_seconds > 0:
+        rehearse(
+            opened,
+            denoiser,
+            predictor=addresses.predictor,
+            model=addresses.model,
+            settings=settings.predictor,
+            seconds=rehearse_seconds,
+        )
     finish_traces = configure_tracing()
     try:
         asyncio.run(_run(opened, denoiser, addresses, settings, tokens, spool))
@@ -118,7 +143,7 @@ def _assemble(
         service=StudyService(bundle, denoiser=denoiser, classifier=classifier, limits=settings.upload),
         admission=admission,
         pair=pair,
-        recorder=Recorder(metrics, drift),
+        recorder=Recorder(metrics, drift, log_answers=settings.telemetry.log_answers),
     )
     repository = ModelRepository()
     repository.update(model)
@@ -138,6 +163,7 @@ async def _run(
     listener = socket.create_server((addresses.host, addresses.http_port), backlog=128)
     http_port: int = listener.getsockname()[1]
     grace = settings.admission.drain_seconds
+    edge: Edge
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -148,6 +174,7 @@ async def _run(
             port=addresses.grpc_port,
             max_message_bytes=min(2**31 - 1, settings.upload.max_grpc_bytes + _ENVELOPE_BYTES),
             max_calls=settings.admission.workers + settings.admission.queue + _SMALL_CALLS,
+            connection_seconds=settings.admission.grpc_connection_seconds,
         )
         parts.plane.pair.start()
         stopping: list[asyncio.Task[None]] = []
@@ -163,6 +190,7 @@ async def _run(
         # Here, since the HTTP server has put up handlers of its own just before.
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, edge.send_away)
         announce("transformer", http=http_port, grpc=grpc_port)
         yield
         # Not once more: a second, shorter grace would cut off what is still being answered.
@@ -172,8 +200,9 @@ async def _run(
         parts.plane.admission.shut_down()
 
     app = build_app(parts, bundle, addresses.model, settings, protected=tokens is not None, lifespan=lifespan)
+    edge = Edge(app, tokens=tokens, metrics=parts.metrics)
     config = uvicorn.Config(
-        Edge(app, tokens=tokens, metrics=parts.metrics),
+        edge,
         log_config=None,
         access_log=False,
         server_header=False,

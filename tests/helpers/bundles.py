@@ -18,8 +18,8 @@ def untrained_bundle(folder: Path, *, seed: int = 0) -> Bundle:
 
     keras.utils.set_random_seed(seed)
     config, networks = load_profile("smoke"), folder.with_name(f"{folder.name}-networks")
-    save_denoiser(build_denoiser(config.denoiser, config.preprocess.slice_size), networks, config.residual)
-    classifier = build_classifier(config.classifier, config.residual.shape)
+    save_denoiser(build_denoiser(config.denoiser, config.preprocess.slice_size, seed=seed), networks, config.residual)
+    classifier = build_classifier(config.classifier, config.residual.shape, seed=seed)
     export_classifier(classifier, networks / "classifier", config.residual.shape)
     bundle = write_bundle(
         folder,
