@@ -37,6 +37,7 @@ def _register() -> None:
         pipeline,
         predict,
         profile,
+        retrain,
         serve,
         train,
     )
@@ -45,6 +46,7 @@ def _register() -> None:
     app.command("doctor")(doctor.doctor)
     app.command("explain")(explain.explain)
     app.command("predict")(predict.predict)
+    app.command("retrain")(retrain.retrain)
     app.command("serve")(serve.serve)
     app.command("train")(train.train)
     app.add_typer(cohort.app, name="cohort")

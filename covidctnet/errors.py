@@ -20,6 +20,8 @@ CovidCTNetError
 │   ├── TrackingOutageError     the address did not answer in time; what was to be sent is kept
 │   ├── TrackingDeniedError     the credentials are not accepted
 │   └── PrivateRecordError      a record names a patient or a study, or is an image
+├── NotificationError           a notice could not be delivered; what it tells of stands
+├── WebhookRefusedError         a delivery is not signed, is old, or cannot be read
 └── PromotionError              a comparison, a decision or a move between model versions is not possible
     ├── PromotionRefusedError   no decision, a refusal, or one about other models than those in place
     ├── PromotionConflictError  another move was made at the same time; it stands, this one does not
@@ -108,6 +110,14 @@ class PrivateRecordError(TrackingError):
 
 class PipelineError(CovidCTNetError):
     """A pipeline cannot be started, or a step ended for a reason that is no fault of its input."""
+
+
+class NotificationError(CovidCTNetError):
+    """A notice could not be delivered; what it tells of stands."""
+
+
+class WebhookRefusedError(CovidCTNetError):
+    """A delivery is not signed, is old, or cannot be read."""
 
 
 class PromotionError(CovidCTNetError):

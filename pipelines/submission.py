@@ -1,6 +1,7 @@
 """Talk to a Kubeflow Pipelines endpoint: submit a run, ask for its steps."""
 
 import contextlib
+import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -102,6 +103,24 @@ def submit(
             service_account=service_account or None,
         )
         return str(run.run_id)
+
+
+def find_run(endpoint: Endpoint, name: str, *, experiment: str = "covidctnet") -> str:
+    """Identifier of the latest run of a name; empty where there is none.
+
+    Raises:
+        PipelineError: the endpoint does not answer, or refuses.
+    """
+    only = {"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]}
+    with _connect(endpoint) as client:
+        try:
+            place = client.get_experiment(experiment_name=experiment, namespace=endpoint.namespace or None)
+        except ValueError:
+            return ""
+        found = client.list_runs(
+            experiment_id=place.experiment_id, sort_by="created_at desc", page_size=1, filter=json.dumps(only)
+        )
+    return str(found.runs[0].run_id) if found.runs else ""
 
 
 def fetch_run(endpoint: Endpoint, run_id: str) -> RemoteRun:
