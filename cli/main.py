@@ -34,6 +34,7 @@ def _register() -> None:
         explain,
         model,
         model_promotion,
+        model_webhook,
         pipeline,
         predict,
         profile,
@@ -52,6 +53,7 @@ def _register() -> None:
     app.add_typer(cohort.app, name="cohort")
     app.add_typer(data.app, name="data")
     model_promotion.add_commands(model.app)
+    model.app.command("receive")(model_webhook.receive)
     app.add_typer(model.app, name="model")
     app.add_typer(model.tracking, name="tracking")
     app.add_typer(pipeline.app, name="pipeline")

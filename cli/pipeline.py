@@ -135,6 +135,42 @@ def submit(
 
 
 @app.command()
+def schedule(
+    endpoint: Url,
+    cron: Annotated[str, typer.Option(help="Six fields, seconds first: '0 0 3 * * *' is three in the night.")],
+    arguments: Annotated[list[str], typer.Argument(help="Of `covidctnet retrain`, behind --.")],
+    name: Annotated[str, typer.Option(help="Of the recurring run; one of the same name is replaced.")] = "retraining",
+    settings: Settings = "cluster",
+    image: Image = None,
+    namespace: Namespace = "",
+    experiment: Annotated[
+        str, typer.Option(help="Experiment of Kubeflow in which its runs are listed.")
+    ] = "covidctnet",
+    service_account: Annotated[str, typer.Option(help="Of the step's pod; it must be allowed to start runs.")] = "",
+    token_file: TokenFile = None,
+    service_account_token_file: AccountFile = None,
+    cookie_file: CookieFile = None,
+    ca_file: CaFile = None,
+) -> None:
+    """Let Kubeflow call `covidctnet retrain` again and again."""
+    from pipelines.schedule import Schedule
+    from pipelines.schedule import schedule as run
+    from pipelines.settings import load_settings
+    from pipelines.submission import Endpoint
+
+    place = Endpoint(
+        url=endpoint,
+        namespace=namespace,
+        token_file=token_file,
+        service_account_token_file=service_account_token_file,
+        cookie_file=cookie_file,
+        ca_file=ca_file,
+    )
+    plan = Schedule(cron=cron, arguments=arguments, name=name, experiment=experiment, service_account=service_account)
+    out.print(f"recurring run {run(place, load_settings(settings, image=image), plan)}", highlight=False)
+
+
+@app.command()
 def worker(
     network: Annotated[str, typer.Argument(help="What to train together: denoiser.")],
     folder: Annotated[Path, typer.Argument(help="On the shared disk: config.json, records/ and healthy/ by shard.")],

@@ -58,12 +58,13 @@ def verify(
     Raises:
         WebhookRefusedError: a header is missing or malformed, the time is outside the window, or no signature fits.
     """
-    identifier, timestamp = headers.get(names.identifier) or "", headers.get(names.timestamp) or ""
+    found = {name.lower(): value for name, value in headers.items()}
+    identifier, timestamp = (found.get(name.lower(), "") for name in (names.identifier, names.timestamp))
     if not 0 < len(identifier) <= _LONGEST_ID or not identifier.isascii() or not identifier.isprintable():
         raise WebhookRefusedError("the delivery has no identifier")
     if not timestamp.isascii() or not timestamp.isdigit() or len(timestamp) > 12:
         raise WebhookRefusedError("the delivery has no time")
-    given = (headers.get(names.signature) or "").split()
+    given = found.get(names.signature.lower(), "").split()
     wanted = [sign(secret, identifier, timestamp, body) for secret in secrets]
     # Every pair is compared, so that the time tells nothing.
     fits = [hmac.compare_digest(one.encode(), other.encode()) for one in given for other in wanted]

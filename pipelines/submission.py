@@ -92,7 +92,7 @@ def submit(
     Raises:
         PipelineError: the endpoint does not answer, or refuses.
     """
-    with _connect(endpoint) as client:
+    with connect(endpoint) as client:
         run = client.create_run_from_pipeline_package(
             str(package),
             arguments=dict(parameters),
@@ -112,7 +112,7 @@ def find_run(endpoint: Endpoint, name: str, *, experiment: str = "covidctnet") -
         PipelineError: the endpoint does not answer, or refuses.
     """
     only = {"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]}
-    with _connect(endpoint) as client:
+    with connect(endpoint) as client:
         try:
             place = client.get_experiment(experiment_name=experiment, namespace=endpoint.namespace or None)
         except ValueError:
@@ -129,7 +129,7 @@ def fetch_run(endpoint: Endpoint, run_id: str) -> RemoteRun:
     Raises:
         PipelineError: the endpoint does not answer, refuses, or has no such run.
     """
-    with _connect(endpoint) as client:
+    with connect(endpoint) as client:
         run = client.get_run(run_id)
     details = run.run_details.task_details if run.run_details else None
     return RemoteRun(
@@ -151,7 +151,12 @@ def _duration(task: Any) -> float:
 
 
 @contextlib.contextmanager
-def _connect(endpoint: Endpoint) -> Iterator["Client"]:
+def connect(endpoint: Endpoint) -> Iterator["Client"]:
+    """The SDK's client, once the endpoint has answered.
+
+    Raises:
+        PipelineError: the endpoint does not answer, or refuses.
+    """
     import kfp_server_api
     import urllib3
     from kfp import Client
