@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,14 @@ from covidctnet.bundle import load_bundle
 from covidctnet.errors import CohortError, DataStoreError, PromotionError, TrackingError
 from covidctnet.promotion.holdout_use import read_uses
 from covidctnet.promotion.moves import check_decision
+from covidctnet.promotion.policy import Policy
 from covidctnet.promotion.reports import load_report
 from covidctnet.splits import Ledger
 from integrations.steps.cohorts import validate_scanner_metadata
 from integrations.steps.context import RunContext
 from integrations.steps.gate import NO_CHAMPION, decision_folder, judge
 from tests.helpers.components_run import ComponentsRun
+from tests.helpers.promotion import make_policy
 
 ROOT = Path(__file__).parents[2]
 
@@ -197,11 +200,12 @@ def test_the_decision_is_kept_with_the_run_and_its_reports_are_not(components_ru
     assert step.data.params["champion"] == NO_CHAMPION
 
 
-def judged_against(run: ComponentsRun, folder: Path, champion: str) -> bool:
+def judged_against(run: ComponentsRun, folder: Path, champion: str, policy: Policy | None = None) -> bool:
     """The gate once more, with another champion; its record of uses is beside a ledger of its own."""
+    limits = json.dumps(asdict(policy)) if policy else run.parameters["gate_policy"]
     return judge(
         **{name: str(run.path(name)) for name in ("cohort", "splits", "validated", "evaluated", "registration")},
-        ledger=str(folder / "splits.csv"), champion=champion, policy=run.parameters["gate_policy"],
+        ledger=str(folder / "splits.csv"), champion=champion, policy=limits,
         output=str(folder / "decision"), html=str(folder / "page.html"), metrics=str(folder / "metrics"),
         log_metric=lambda name, value: None, run=run.context,
     )  # fmt: skip
@@ -210,7 +214,9 @@ def judged_against(run: ComponentsRun, folder: Path, champion: str) -> bool:
 def test_the_gate_compares_with_the_champion_on_the_same_holdout(components_run: ComponentsRun, tmp_path: Path) -> None:
     # The only model that is registered: it is compared with itself, through the registry.
     champion = load_bundle(components_run.path("evaluated")).pair_id
-    promote = judged_against(components_run, tmp_path, champion)
+    # A hold-out of three patients is enough for this policy alone.
+    policy = make_policy(enough={"covid_patients": 1, "other_patients": 1}, bootstrap_samples=100)
+    promote = judged_against(components_run, tmp_path, champion, policy)
     decision = check_decision(tmp_path / "decision")
     assert (decision.champion, decision.promote) == (champion, promote)
     paired = [rule for rule in decision.rules if rule.rule.startswith("non-inferior") and rule.value is not None]
