@@ -32,7 +32,8 @@ denoiser:
 residual: {shape: [32, 32, 32], batch_size: 8}
 classifier:
   {filters: [4, 8, 8], dropout: 0.0, dense_units: 8, learning_rate: 2.0e-3, learning_rate_decay: cosine,
-   input_gain: 5.0, batch_size: 4, epochs: 40, keep: last, gradient_clip: 1.0, flip_augmentation: true, shift_augmentation: 1}
+   input_gain: 5.0, batch_size: 4, epochs: 40, keep: last, gradient_clip: 1.0,
+   flip_augmentation: true, shift_augmentation: 1}
 answer: {max_out_of_distribution: 20.0}
 evaluation: {bootstrap_samples: 50}
 """
