@@ -70,6 +70,7 @@ def retrain(
     from pipelines.retraining.execute import retrain as run
     from pipelines.retraining.policy import load_retrain_policy
     from pipelines.retraining.runners import ClusterRunner, LocalRunner
+    from pipelines.retraining.trained import startable
     from pipelines.settings import load_settings
     from pipelines.submission import Endpoint
 
@@ -109,12 +110,11 @@ def retrain(
     worth = load_retrain_policy(retrain_policy)
     if plan:
 
-        def champion() -> str | None:
-            return options.open_promotion_log(log, heads, key, public_key, writable=False).read().aliases.champion
+        def start() -> str:
+            opened = options.open_promotion_log(log, heads, key, public_key, writable=False)
+            return startable(opened.read().aliases.champion, workspace, registry)
 
-        _print_plan(
-            plan_retraining(workspace, worth, registry, since=since, champion=champion), json_output=json_output
-        )
+        _print_plan(plan_retraining(workspace, worth, registry, since=since, start=start), json_output=json_output)
         return
     with progress_bars(quiet=json_output) as report:
         task = Retraining(

@@ -21,7 +21,7 @@ from covidctnet.promotion.moves import challenge, check_decision
 from covidctnet.promotion.policy import Policy
 from integrations.data_versions import is_changed, version_of
 from integrations.data_workspace import open_workspace
-from integrations.notifications import NotificationSettings
+from integrations.notifications import NotificationSettings, channels
 from integrations.steps.gate import NO_CHAMPION
 from integrations.tracking_client import TrackingSettings
 from pipelines.gate import Gate
@@ -30,7 +30,7 @@ from pipelines.retraining.plan import Plan, make_plan, tell_news
 from pipelines.retraining.policy import RetrainPolicy
 from pipelines.retraining.record import RetrainRecord, State, find_retraining, set_aside
 from pipelines.retraining.runners import Runner, Start
-from pipelines.retraining.trained import last_trained, registered_version
+from pipelines.retraining.trained import last_trained, registered_version, startable
 
 _MOST_ROUNDS = 3
 
@@ -85,7 +85,7 @@ def plan_retraining(
     tracking: TrackingSettings,
     *,
     since: str = "",
-    champion: Callable[[], str | None],
+    start: Callable[[], str],
 ) -> Plan:
     """Say what is new in the version that `data.dvc` names, and whether it is worth a run; needs no images.
 
@@ -94,18 +94,20 @@ def plan_retraining(
         policy: what is enough.
         tracking: where the models are registered.
         since: data version that was trained on last; the newest registered model's where empty.
-        champion: asked for the model in production where training starts from it.
+        start: asked for the bundle to start from where the policy starts from the champion; see `startable`.
 
     Raises:
         DataStoreError: a version is not in the log.
         TrackingError: MLflow does not answer.
     """
     version = version_of(workspace)
-    start = (champion() or "") if policy.start == "champion" else ""
+    start_from = start() if policy.start == "champion" else ""
     news = tell_news(open_workspace(workspace), version, since or last_trained(tracking))
     if news.since == version:
-        return Plan(news=news, worth=False, reasons=("a model was trained on this very version",), start_from=start)
-    return make_plan(news, policy, start_from=start)
+        return Plan(
+            news=news, worth=False, reasons=("a model was trained on this very version",), start_from=start_from
+        )
+    return make_plan(news, policy, start_from=start_from)
 
 
 def retrain(task: Retraining, *, again: bool = False) -> Outcome:
@@ -127,11 +129,12 @@ def retrain(task: Retraining, *, again: bool = False) -> Outcome:
     with _only_one(task.workspace):
         version = _require_whole_version(task.workspace)
         record = find_retraining(task.workspace, version)
-        if record and again and (record.over or record.attempts >= task.policy.attempts):
+        spent = record is not None and record.state == "failed" and record.attempts >= task.policy.attempts
+        if record and again and (record.over or spent):
             set_aside(task.workspace, record)
-            record = None
+            record, spent = None, False
         if record and record.over:
-            tell(record, task.notifications, task.workspace, only=record.owed)
+            tell(record, task.notifications, task.workspace)
             return Outcome(plan=None, record=record, done_before=True)
         plan = None
         if record is None:
@@ -140,7 +143,7 @@ def retrain(task: Retraining, *, again: bool = False) -> Outcome:
                 task.policy,
                 task.tracking,
                 since=task.since,
-                champion=lambda: task.log.read().aliases.champion,
+                start=lambda: startable(task.log.read().aliases.champion, task.workspace, task.tracking),
             )
             if not plan.worth and not again:
                 return Outcome(plan=plan, record=None)
@@ -152,7 +155,7 @@ def retrain(task: Retraining, *, again: bool = False) -> Outcome:
                 champion="",
             )
             record.save(task.workspace)
-        if record.state == "failed" and record.attempts >= task.policy.attempts:
+        if spent:
             raise PipelineError(
                 f"the retraining of this data version failed {record.attempts} times ({record.reasons[0]}); "
                 "when the cause is gone, start it with --again"
@@ -171,6 +174,10 @@ def _advance(task: Retraining, record: RetrainRecord) -> None:
         _close(task, record, "refused", [f"{type(error).__name__}: {error}"])
     except CovidCTNetError as error:
         _close(task, record, "failed", [f"{type(error).__name__}: {error}"])
+        raise
+    except Exception as error:
+        # Nobody should wait for news of a run that ended for a reason that nobody thought of.
+        _close(task, record, "failed", [type(error).__name__])
         raise
 
 
@@ -231,7 +238,8 @@ def _challenge(task: Retraining, folder: Path, decision: Decision) -> None:
 
 def _close(task: Retraining, record: RetrainRecord, state: State, reasons: list[str]) -> None:
     record.state, record.reasons = state, reasons
-    record.owed = []
+    # Owed from the same moment on: whoever is killed before telling tells when called again.
+    record.owed = list(channels(task.notifications))
     record.save(task.workspace)
     tell(record, task.notifications, task.workspace)
 

@@ -1,9 +1,8 @@
 """What is told of a retraining: asks for a promotion, or says why there is none."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from integrations.notifications import Notice, NotificationSettings, channels, notify, without_identity
+from integrations.notifications import Notice, NotificationSettings, notify, without_identity
 from integrations.steps.gate import NO_CHAMPION
 from pipelines.retraining.record import RetrainRecord
 
@@ -14,25 +13,19 @@ _TITLES = {
 }
 
 
-def tell(
-    record: RetrainRecord, settings: NotificationSettings, workspace: Path, *, only: Sequence[str] | None = None
-) -> None:
-    """Tell how a retraining ended, and keep on record who could not be told.
+def tell(record: RetrainRecord, settings: NotificationSettings, workspace: Path) -> None:
+    """Deliver a record's notice to the channels that are owed it, and keep on record who could not be told.
+
+    A kill while sending sends it again; the receiver knows it by its identifier.
 
     Args:
         record: in an end state.
         settings: who is told.
         workspace: of the record.
-        only: names of channels that are owed the notice; all where None.
     """
-    wanted = list(channels(settings)) if only is None else list(only)
-    if not wanted:
-        return
-    # Owed from now on: a kill while sending sends it again, and the receiver knows it by its identifier.
-    record.owed = wanted
-    record.save(workspace)
-    record.owed = notify(make_notice(record), settings, only=wanted)
-    record.save(workspace)
+    if record.owed:
+        record.owed = notify(make_notice(record), settings, only=record.owed)
+        record.save(workspace)
 
 
 def make_notice(record: RetrainRecord) -> Notice:

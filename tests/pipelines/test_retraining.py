@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from covidctnet.bundle import patient_key
 from covidctnet.config import Config, load_profile
 from covidctnet.errors import CohortError, DataStoreError, PipelineError, TrainingInterruptedError
 from covidctnet.promotion.decide import decide
@@ -17,8 +18,9 @@ from covidctnet.promotion.log import PromotionLog
 from covidctnet.promotion.moves import promote
 from covidctnet.promotion.reports import ModelReport, save_report
 from integrations.aliases_mlflow import registered_aliases
+from integrations.data_ingest import remove_patient
 from integrations.data_versions import add_version
-from integrations.data_workspace import create_workspace
+from integrations.data_workspace import create_workspace, open_workspace
 from integrations.notifications import NotificationSettings, WebhookTarget
 from integrations.registry import register_bundle
 from integrations.steps.gate import NO_CHAMPION
@@ -55,7 +57,8 @@ class Registry:
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     folder = tmp_path_factory.mktemp("registry")
     settings = replace(TrackingSettings.embedded(folder), system_metrics_seconds=0.0)
-    bundles = [untrained_bundle(folder / f"bundle-{seed}", seed=seed) for seed in (0, 1)]
+    knows = tuple(patient_key(f"patient-{number:02d}") for number in (3, 4))
+    bundles = [untrained_bundle(folder / f"bundle-{seed}", seed=seed, trained_on=knows) for seed in (0, 1)]
     for bundle in bundles:
         register_bundle(bundle.folder, run_key=f"key-{bundle.pair_id}", settings=settings)
     return Registry(settings, *(bundle.pair_id for bundle in bundles))
@@ -68,6 +71,7 @@ class TableRunner:
     folder: Path
     candidate: str
     refused: bool = False
+    uses: int = 1
     fail: list[BaseException] = field(default_factory=list)
     meanwhile: Callable[[], None] = lambda: None
     gates: list[Gate] = field(default_factory=list)
@@ -79,8 +83,8 @@ class TableRunner:
         if self.fail:
             raise self.fail.pop(0)
         place = self.folder / f"decision-{gate.champion}"
-        rival = None if gate.champion == NO_CHAMPION else make_report(gate.champion)
-        report = make_report(self.candidate, data_version=data_version, intact=not self.refused)
+        rival = None if gate.champion == NO_CHAMPION else make_report(gate.champion, holdout_uses=self.uses)
+        report = make_report(self.candidate, data_version=data_version, intact=not self.refused, holdout_uses=self.uses)
         write_decision(place, report, rival)
         meanwhile, self.meanwhile = self.meanwhile, lambda: None
         meanwhile()
@@ -205,6 +209,24 @@ def test_a_champion_is_compared_with_and_started_from_as_the_policy_says(desk: D
     assert desk.runner.configs[1].start_from == ""
 
 
+def test_nothing_starts_from_a_champion_that_knows_who_was_taken_out(desk: Desk, registry: Registry) -> None:
+    desk.promote_elsewhere(registry.first)
+    data = desk.task.workspace / "data"
+    remove_patient(open_workspace(desk.task.workspace), "patient-04")
+    assert not list(data.glob("cases/case-04.zip"))
+    outcome = desk.call()
+    assert outcome.plan is not None
+    assert (outcome.plan.start_from, desk.runner.configs[0].start_from) == ("", "")
+
+
+def test_an_error_that_nobody_thought_of_is_told_as_well(desk: Desk) -> None:
+    desk.runner.fail = [ZeroDivisionError("patient p-17")]
+    with pytest.raises(ZeroDivisionError):
+        desk.call()
+    assert (desk.record.state, desk.record.reasons) == ("failed", ["ZeroDivisionError"])
+    assert [notice["event"] for notice in desk.told] == ["failed"]
+
+
 def test_a_champion_that_changes_meanwhile_is_the_one_that_is_compared_with(desk: Desk, registry: Registry) -> None:
     desk.runner.meanwhile = lambda: desk.promote_elsewhere(registry.first)
     desk.call()
@@ -254,6 +276,9 @@ def test_killed_at_any_point_and_called_again_it_ends_the_same(
     for before in (True, False):
         number = 0
         while True:
+            told, moves = len(desk.told), len(desk.task.log.read().moves)
+            # Another decision each time: the one of before has set its challenger already.
+            desk.runner.uses += 1
             with killing(number, before=before, monkeypatch=monkeypatch) as seen:
                 try:
                     desk.call(again=True)
@@ -264,22 +289,18 @@ def test_killed_at_any_point_and_called_again_it_ends_the_same(
             if not killed:
                 assert number == len(seen) >= 5
                 break
-            told = len(desk.told)
-            moves = len(desk.task.log.read().moves)
             outcome = desk.call()
             state = outcome.record.state if outcome.record else ""
             assert state == ("refused" if refused else "challenger"), (seen, before)
-            assert len(desk.task.log.read().moves) - moves <= 1, seen
-            assert (
-                len({(move.sequence, move.action) for move in desk.task.log.read().moves if move.action != "challenge"})
-                == 0
-            )
+            made = [move.action for move in desk.task.log.read().moves[moves:]]
+            assert made == ([] if refused else ["challenge"]), (seen, before)
             assert desk.record.owed == []
-            if told:
-                # What was told before the kill and after it is one notice to its receiver.
-                assert desk.told[-1]["event"] == state
+            # Told once at least; what was sent twice is one notice to its receiver.
+            sent = desk.hook.took[told:]
+            assert sent, (seen, before)
+            assert len({headers["webhook-id"] for headers, _ in sent}) == 1
+            assert desk.told[-1]["event"] == state
             number += 1
-            desk.runner.candidate = registry.second
     if not refused:
         assert desk.task.log.read().aliases.challenger == registry.second
         assert registered_aliases(registry.settings).challenger == registry.second
