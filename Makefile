@@ -30,11 +30,12 @@ test-slow: $(VENV)/.dev  ## The tests that take minutes
 test-long: $(VENV)/.dev  ## Kills of every pipeline step, and one epoch of the paper profile
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
 
-lint: $(VENV)/.dev  ## Format, lint, types and import rules
+lint: $(VENV)/.dev  ## Format, lint, types, import rules and workflows
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/actionlint
 
 format: $(VENV)/.dev  ## Rewrite the code in the house format
 	$(BIN)/ruff check --fix .

@@ -31,7 +31,7 @@ def demo(
     verdict = compare_with_checkout(version, config.name, seed)
     if not json_output:
         err.print(verdict, highlight=False)
-    run_and_show(output, config, version, json_output=json_output)
+    run_and_show(output, config, version, gate_policy="demo", json_output=json_output)
 
 
 def compare_with_checkout(version: str, profile: str, seed: int) -> str:

@@ -35,9 +35,11 @@ def _register() -> None:
         explain,
         model,
         model_promotion,
+        model_webhook,
         pipeline,
         predict,
         profile,
+        retrain,
         serve,
         train,
     )
@@ -47,11 +49,13 @@ def _register() -> None:
     app.command("doctor")(doctor.doctor)
     app.command("explain")(explain.explain)
     app.command("predict")(predict.predict)
+    app.command("retrain")(retrain.retrain)
     app.command("serve")(serve.serve)
     app.command("train")(train.train)
     app.add_typer(cohort.app, name="cohort")
     app.add_typer(data.app, name="data")
     model_promotion.add_commands(model.app)
+    model.app.command("receive")(model_webhook.receive)
     app.add_typer(model.app, name="model")
     app.add_typer(model.tracking, name="tracking")
     app.add_typer(pipeline.app, name="pipeline")

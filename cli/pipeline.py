@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.console import out, print_json, table
-from cli.train import Epochs, JsonFlag, Policy, Profile, Seed, read_policy, run_and_show
+from cli.train import Epochs, GatePolicy, JsonFlag, Policy, Profile, Seed, read_policy, run_and_show
 
 app = typer.Typer(help="Compile, run, submit and watch the training pipeline.", no_args_is_help=True)
 
@@ -46,6 +46,7 @@ def run(
     data_version: Annotated[str | None, typer.Option(help="DVC's hash; what the workspace holds if not given.")] = None,
     settings: Settings = "local",
     policy: Policy = None,
+    gate_policy: GatePolicy = "default",
     json_output: JsonFlag = False,
 ) -> None:
     """Run the pipeline on this machine; started again after a kill, it goes on with the steps that it finished."""
@@ -54,7 +55,15 @@ def run(
 
     config = load_profile(profile, seed=seed, epochs=epochs)
     version = data_version or version_of(workspace)
-    run_and_show(workspace, config, version, settings=settings, policy=policy, json_output=json_output)
+    run_and_show(
+        workspace,
+        config,
+        version,
+        settings=settings,
+        policy=policy,
+        gate_policy=gate_policy,
+        json_output=json_output,
+    )
 
 
 @app.command()
@@ -69,6 +78,8 @@ def submit(
     profile: Profile = "paper",
     seed: Seed = None,
     policy: Policy = None,
+    gate_policy: GatePolicy = "default",
+    champion: Annotated[str, typer.Option(help="Its pair_id, or none; the registry's alias if not given.")] = "",
     namespace: Namespace = "",
     experiment: Annotated[str, typer.Option(help="Experiment of Kubeflow in which the run is listed.")] = "covidctnet",
     service_account: Annotated[str, typer.Option(help="Of the steps' pods.")] = "",
@@ -82,7 +93,10 @@ def submit(
     import tempfile
 
     from covidctnet.config import load_profile
+    from covidctnet.promotion.policy import load_policy
+    from integrations.tracking_client import TrackingSettings
     from pipelines.compilation import compile_pipeline
+    from pipelines.gate import Gate, champion_of
     from pipelines.parameters import cluster_parameters
     from pipelines.settings import load_settings
     from pipelines.submission import Endpoint, submit
@@ -102,6 +116,7 @@ def submit(
         chosen,
         repository=repository,
         tracking_uri=tracking,
+        gate=Gate(champion=champion or champion_of(TrackingSettings(tracking)), policy=load_policy(gate_policy)),
         endpoint=storage_endpoint,
         policy=read_policy(policy),
     )
@@ -117,6 +132,42 @@ def submit(
             pipeline_root=pipeline_root,
         )
     out.print(f"run {run_id} started", highlight=False)
+
+
+@app.command()
+def schedule(
+    endpoint: Url,
+    cron: Annotated[str, typer.Option(help="Six fields, seconds first: '0 0 3 * * *' is three in the night.")],
+    arguments: Annotated[list[str], typer.Argument(help="Of `covidctnet retrain`, behind --.")],
+    name: Annotated[str, typer.Option(help="Of the recurring run; one of the same name is replaced.")] = "retraining",
+    settings: Settings = "cluster",
+    image: Image = None,
+    namespace: Namespace = "",
+    experiment: Annotated[
+        str, typer.Option(help="Experiment of Kubeflow in which its runs are listed.")
+    ] = "covidctnet",
+    service_account: Annotated[str, typer.Option(help="Of the step's pod; it must be allowed to start runs.")] = "",
+    token_file: TokenFile = None,
+    service_account_token_file: AccountFile = None,
+    cookie_file: CookieFile = None,
+    ca_file: CaFile = None,
+) -> None:
+    """Let Kubeflow call `covidctnet retrain` again and again."""
+    from pipelines.schedule import Schedule
+    from pipelines.schedule import schedule as run
+    from pipelines.settings import load_settings
+    from pipelines.submission import Endpoint
+
+    place = Endpoint(
+        url=endpoint,
+        namespace=namespace,
+        token_file=token_file,
+        service_account_token_file=service_account_token_file,
+        cookie_file=cookie_file,
+        ca_file=ca_file,
+    )
+    plan = Schedule(cron=cron, arguments=arguments, name=name, experiment=experiment, service_account=service_account)
+    out.print(f"recurring run {run(place, load_settings(settings, image=image), plan)}", highlight=False)
 
 
 @app.command()

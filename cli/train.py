@@ -15,6 +15,10 @@ Profile = Annotated[str, typer.Option(help="A profile's name, or a YAML file.")]
 Seed = Annotated[int | None, typer.Option(help="Overrides the profile's seed.")]
 Epochs = Annotated[int | None, typer.Option(help="Overrides both networks' epochs.", min=1)]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+GatePolicy = Annotated[
+    str,
+    typer.Option(envvar="COVIDCTNET_PROMOTION_POLICY", help="Limits of the promotion gate: a name, or a YAML file."),
+]
 Policy = Annotated[Path | None, typer.Option(help="What the metadata's validation fails, quarantines and warns.")]
 
 
@@ -25,6 +29,7 @@ def train(
     seed: Seed = None,
     epochs: Epochs = None,
     policy: Policy = None,
+    gate_policy: GatePolicy = "default",
     json_output: JsonFlag = False,
 ) -> None:
     """Train both networks on a cohort and evaluate them on its hold-out."""
@@ -32,7 +37,8 @@ def train(
     from pipelines.workspaces import adopt_cohort
 
     config = load_profile(profile, seed=seed, epochs=epochs)
-    run_and_show(output, config, adopt_cohort(output, cohort), policy=policy, json_output=json_output)
+    version = adopt_cohort(output, cohort)
+    run_and_show(output, config, version, policy=policy, gate_policy=gate_policy, json_output=json_output)
 
 
 def run_and_show(
@@ -42,21 +48,27 @@ def run_and_show(
     *,
     settings: str = "local",
     policy: Path | None = None,
+    gate_policy: str = "default",
     json_output: bool = False,
     notes: tuple[str, ...] = (),
 ) -> None:
     """Run the pipeline in a workspace, publish its results there and print them."""
+    from covidctnet.promotion.policy import load_policy
+    from integrations.tracking_client import TrackingSettings
+    from pipelines.gate import Gate, champion_of
     from pipelines.local_run import run_locally
     from pipelines.results import publish_results
     from pipelines.settings import load_settings
 
     chosen, rules = load_settings(settings), read_policy(policy)
+    gate = Gate(champion=champion_of(TrackingSettings.embedded(workspace)), policy=load_policy(gate_policy))
     with progress_bars(quiet=json_output) as report:
         result = run_locally(
             workspace,
             config,
             data_version,
             chosen,
+            gate=gate,
             policy=rules,
             on_progress=report,
             on_reuse=lambda step: err.print(f"reused: {step}", highlight=False),
@@ -87,7 +99,11 @@ def show_summary(summary: dict[str, Any], workspace: Path, notes: tuple[str, ...
     out.print(table("", ("step", "time"), seconds))
     for note in (*notes, *summary["notes"]):
         out.print(f"note: {note}", style="yellow", markup=False, highlight=False)
+    gate = summary["gate"]
+    verdict = "may be promoted" if gate["promote"] else "refused"
+    out.print(f"gate, policy {gate['policy']}: {verdict}: {gate['reasons'][0]}", markup=False, highlight=False)
     model = summary["registered"]
     out.print(f"model {model['model']} version {model['version']}, data {summary['data_version']}", highlight=False)
+    out.print(f"decision {workspace / 'decision'}", highlight=False)
     out.print(f"report {workspace / 'report.html'}, bundle {workspace / 'bundle'} ({summary['pair_id']})")
     out.print("Research use only. Not a medical device.", style="bold")

@@ -16,6 +16,7 @@ COMPONENTS = (
     "train_classifier",
     "evaluate",
     "register",
+    "gate",
 )
 """All components, in the order of the data flow; each is a module of its name."""
 

@@ -223,10 +223,15 @@ class PhantomConfig:
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)
 class Config:
-    """All stages, in the order of the data flow."""
+    """All stages, in the order of the data flow.
+
+    `start_from` is the `pair_id` of a registered bundle whose networks training starts from; empty for a start from
+    the seed. A network whose shapes differ starts from the seed all the same.
+    """
 
     name: str
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    start_from: Annotated[str, Field(pattern=r"^([0-9a-f]{16})?$")] = ""
     reader: ReaderConfig = field(default_factory=ReaderConfig)
     phantom: PhantomConfig = field(default_factory=PhantomConfig)
     splits: SplitConfig = field(default_factory=SplitConfig)

@@ -24,6 +24,8 @@ CovidCTNetError
 │   ├── RolloutConflictError    another process is at it
 │   ├── ClusterOutageError      the Kubernetes API did not answer in time; run it again
 │   └── ClusterRefusedError     the Kubernetes API refused what was asked
+├── NotificationError           a notice could not be delivered; what it tells of stands
+├── WebhookRefusedError         a delivery is not signed, is old, or cannot be read
 └── PromotionError              a comparison, a decision or a move between model versions is not possible
     ├── PromotionRefusedError   no decision, a refusal, or one about other models than those in place
     ├── PromotionConflictError  another move was made at the same time; it stands, this one does not
@@ -137,6 +139,14 @@ class ClusterRefusedError(RolloutError):
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class NotificationError(CovidCTNetError):
+    """A notice could not be delivered; what it tells of stands."""
+
+
+class WebhookRefusedError(CovidCTNetError):
+    """A delivery is not signed, is old, or cannot be read."""
 
 
 class PromotionError(CovidCTNetError):

@@ -94,3 +94,15 @@ def resolve_bundle(name: str, *, settings: TrackingSettings | None, workspace: P
         raise PromotionError(f"{name} is in a registry; say where it is with --tracking or MLFLOW_TRACKING_URI")
     folder = name.removeprefix("models:/").replace("/", "-").replace("@", "-")
     return fetch_bundle(name, workspace / folder, settings=settings)
+
+
+def is_confirmed(version: str, alias: str, *, log: PromotionLog, settings: TrackingSettings) -> bool:
+    """Whether the promotion log says that an alias is this version of the registry.
+
+    Raises:
+        LogTamperedError: the log does not pass its checks.
+        TrackingError: MLflow does not answer.
+    """
+    wanted = asdict(log.read().aliases).get(alias)
+    pair_ids = {str(model.version): model.tags.get("pair_id") for model in list_models(settings)}
+    return wanted is not None and pair_ids.get(version) == wanted

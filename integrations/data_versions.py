@@ -190,6 +190,12 @@ def status(workspace: Path) -> DataStatus:
             return DataStatus(version=version, changed=changed, unpushed=None, remote_error=str(error))
 
 
+def is_changed(workspace: Path) -> bool:
+    """Whether `data/` differs from the version that `data.dvc` names; the remote is not asked."""
+    with store_errors("look at the data"), open_repo(open_workspace(workspace)) as repo:
+        return _is_changed(repo)
+
+
 def _is_changed(repo: Repo) -> bool:
     return bool(repo.status())
 

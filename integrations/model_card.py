@@ -63,6 +63,7 @@ def write_card(bundle: Bundle, *, sites: Sequence[str], judged_by: Origins, run_
         f"- Code version: {bundle.code_version}",
         f"- Configuration: profile {bundle.config.name}, digest {bundle.config.digest}, seed {bundle.config.seed}",
         f"- Pipeline run: {run_key}",
+        f"- Started from: {_start(bundle)}",
         f"- Covid-19 threshold {bundle.calibration.threshold:.3f}, temperature {bundle.calibration.temperature:.3f}",
         "",
         *_metric_lines(bundle),
@@ -72,6 +73,10 @@ def write_card(bundle: Bundle, *, sites: Sequence[str], judged_by: Origins, run_
         'Use: `mlflow.pyfunc.load_model(...).predict({"study": PATH})`.',
     ]
     return "\n".join(lines)
+
+
+def _start(bundle: Bundle) -> str:
+    return f"bundle {bundle.config.start_from}" if bundle.config.start_from else "the seed"
 
 
 def _metric_lines(bundle: Bundle) -> list[str]:
@@ -102,6 +107,7 @@ def model_tags(bundle: Bundle, *, sites: Sequence[str], run_key: str) -> dict[st
         "config_digest": bundle.config.digest,
         "profile": bundle.config.name,
         "run_key": run_key,
+        "started_from": bundle.config.start_from or "seed",
         "sites": _join(sites)[:_LONGEST_TAG],
         "scanners": _join(bundle.reference.scanners)[:_LONGEST_TAG],
     }

@@ -254,6 +254,20 @@ def fetch_bundle(uri: str, target: Path, *, settings: TrackingSettings) -> Path:
     return target
 
 
+def fetch_pair(pair_id: str, target: Path, *, settings: TrackingSettings) -> Path:
+    """Bring a registered bundle to a folder by its `pair_id`; as `fetch_bundle`.
+
+    Raises:
+        BundleError: what came is not the bundle that was registered.
+        TrackingError: it is not registered, or MLflow does not answer.
+    """
+    client = retry("connect", lambda: make_client(settings), settings)
+    version = retry("look for the bundle", lambda: _find_version(client, settings, pair_id), settings)
+    if version is None:
+        raise TrackingError(f"bundle {pair_id} is not registered as {settings.model}; see `covidctnet model list`")
+    return fetch_bundle(f"models:/{settings.model}/{version}", target, settings=settings)
+
+
 def _holds(folder: Path, pair_id: str) -> bool:
     try:
         return load_bundle(folder).pair_id == pair_id

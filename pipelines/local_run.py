@@ -19,6 +19,7 @@ from covidctnet.config import Config
 from covidctnet.errors import CovidCTNetError, PipelineError, TrainingInterruptedError
 from covidctnet.progress import Progress, silent
 from integrations.step_events import StepEvent
+from pipelines.gate import Gate
 from pipelines.leftovers import end_leftovers, remove_unfinished
 from pipelines.local_output import CacheHits, StepOutput
 from pipelines.parameters import local_parameters, new_record
@@ -36,12 +37,14 @@ class LocalResult:
         bundle: folder of the evaluated bundle.
         results: folder with summary, report and figures.
         registration: folder with the model's version.
+        decision: folder with both reports, `decision.json` and `decision.html`.
         record: what ran and what was reused.
     """
 
     bundle: Path
     results: Path
     registration: Path
+    decision: Path
     record: RunRecord
 
 
@@ -51,6 +54,7 @@ def run_locally(
     data_version: str,
     settings: PipelineSettings,
     *,
+    gate: Gate,
     policy: str = "",
     on_progress: Progress = silent,
     on_reuse: Callable[[str], None] = lambda step: None,
@@ -62,6 +66,7 @@ def run_locally(
         config: all stages.
         data_version: DVC's hash of the cohort.
         settings: shards and parallelism; resources have no effect here.
+        gate: champion and policy of the promotion; a decision is made, and nothing is promoted.
         policy: of the metadata's validation, as YAML; the shipped one where empty.
         on_progress: told of steps done and of pieces of each stage.
         on_reuse: told of each step whose finished outputs are used again.
@@ -72,7 +77,7 @@ def run_locally(
         TrainingInterruptedError: SIGTERM came.
     """
     workspace = workspace.resolve()
-    parameters = local_parameters(workspace, config, data_version, settings, policy)
+    parameters = local_parameters(workspace, config, data_version, settings, gate=gate, policy=policy)
     record = new_record(config, parameters)
     if record.path(workspace).is_file():
         record = load_record(record.path(workspace))
@@ -117,6 +122,7 @@ class _Run:
             bundle=Path(outputs["bundle"].path),
             results=Path(outputs["results"].path),
             registration=Path(outputs["registration"].path),
+            decision=Path(outputs["decision"].path),
             record=record,
         )
 

@@ -10,12 +10,13 @@ from typing import Any
 from covidctnet.config import Config
 from covidctnet.machine import code_version
 from integrations.steps.context import run_key
+from pipelines.gate import Gate
 from pipelines.record import RunRecord
 from pipelines.settings import PipelineSettings
 
 
 def local_parameters(
-    workspace: Path, config: Config, data_version: str, settings: PipelineSettings, policy: str = ""
+    workspace: Path, config: Config, data_version: str, settings: PipelineSettings, *, gate: Gate, policy: str = ""
 ) -> dict[str, Any]:
     """Parameters of a run in a workspace on this machine.
 
@@ -24,6 +25,7 @@ def local_parameters(
         config: all stages.
         data_version: DVC's hash of the cohort.
         settings: shards.
+        gate: champion and policy of the promotion.
         policy: of the metadata's validation, as YAML; the shipped one where empty.
     """
     from integrations.tracking import TrackingSettings
@@ -34,6 +36,7 @@ def local_parameters(
         data_version,
         settings,
         policy=policy,
+        **gate.parameters(),
         repository=str(workspace),
         store=str(state / "cohorts"),
         ledger=str(workspace / "splits.csv"),
@@ -49,6 +52,7 @@ def cluster_parameters(
     *,
     repository: str,
     tracking_uri: str,
+    gate: Gate,
     endpoint: str = "",
     policy: str = "",
 ) -> dict[str, Any]:
@@ -61,6 +65,7 @@ def cluster_parameters(
         repository: address of DVC's remote.
         endpoint: address of an S3 server that is not Amazon's.
         tracking_uri: address of the MLflow server.
+        gate: champion and policy of the promotion.
         policy: of the metadata's validation, as YAML; the shipped one where empty.
 
     Raises:
@@ -77,6 +82,7 @@ def cluster_parameters(
         data_version,
         settings,
         policy=policy,
+        **gate.parameters(),
         repository=repository,
         endpoint=endpoint,
         store=f"{disk}/cohorts",

@@ -1,6 +1,7 @@
 """Talk to a Kubeflow Pipelines endpoint: submit a run, ask for its steps."""
 
 import contextlib
+import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -91,7 +92,7 @@ def submit(
     Raises:
         PipelineError: the endpoint does not answer, or refuses.
     """
-    with _connect(endpoint) as client:
+    with connect(endpoint) as client:
         run = client.create_run_from_pipeline_package(
             str(package),
             arguments=dict(parameters),
@@ -104,13 +105,31 @@ def submit(
         return str(run.run_id)
 
 
+def find_run(endpoint: Endpoint, name: str, *, experiment: str = "covidctnet") -> str:
+    """Identifier of the latest run of a name; empty where there is none.
+
+    Raises:
+        PipelineError: the endpoint does not answer, or refuses.
+    """
+    only = {"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]}
+    with connect(endpoint) as client:
+        try:
+            place = client.get_experiment(experiment_name=experiment, namespace=endpoint.namespace or None)
+        except ValueError:
+            return ""
+        found = client.list_runs(
+            experiment_id=place.experiment_id, sort_by="created_at desc", page_size=1, filter=json.dumps(only)
+        )
+    return str(found.runs[0].run_id) if found.runs else ""
+
+
 def fetch_run(endpoint: Endpoint, run_id: str) -> RemoteRun:
     """State of a run and of its steps.
 
     Raises:
         PipelineError: the endpoint does not answer, refuses, or has no such run.
     """
-    with _connect(endpoint) as client:
+    with connect(endpoint) as client:
         run = client.get_run(run_id)
     details = run.run_details.task_details if run.run_details else None
     return RemoteRun(
@@ -132,7 +151,12 @@ def _duration(task: Any) -> float:
 
 
 @contextlib.contextmanager
-def _connect(endpoint: Endpoint) -> Iterator["Client"]:
+def connect(endpoint: Endpoint) -> Iterator["Client"]:
+    """The SDK's client, once the endpoint has answered.
+
+    Raises:
+        PipelineError: the endpoint does not answer, or refuses.
+    """
     import kfp_server_api
     import urllib3
     from kfp import Client

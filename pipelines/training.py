@@ -1,4 +1,4 @@
-"""The training pipeline: a data version in, a registered candidate model out. One call an arrow."""
+"""The training pipeline: a data version in, a registered candidate and a decision about it out. One call an arrow."""
 
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ from components.assign_splits import assign_splits
 from components.evaluate import evaluate
 from components.extract_residuals import extract_residuals
 from components.fetch_dataset import fetch_dataset
+from components.gate import gate
 from components.gather_shards import gather_shards
 from components.preprocess import preprocess
 from components.register import register
@@ -26,12 +27,13 @@ class TrainingOutputs(NamedTuple):
     bundle: dsl.Model
     results: dsl.Dataset
     registration: dsl.Dataset
+    decision: dsl.Dataset
 
 
 def build_pipeline(settings: PipelineSettings) -> Any:
     """The pipeline, with each step placed as the settings say."""
 
-    @dsl.pipeline(name=NAME, description="Train CovidCTNet on a data version and register the candidate.")
+    @dsl.pipeline(name=NAME, description="Train CovidCTNet on a data version, register the candidate and judge it.")
     def training(
         repository: str,
         data_version: str,
@@ -41,6 +43,8 @@ def build_pipeline(settings: PipelineSettings) -> Any:
         store: str,
         ledger: str,
         state: str,
+        champion: str,
+        gate_policy: str,
         endpoint: str = "",
         policy: str = "",
         cases_per_shard: int = settings.cases_per_shard,
@@ -105,10 +109,25 @@ def build_pipeline(settings: PipelineSettings) -> Any:
         registered = register(evaluated=evaluated.outputs["evaluated"], records=dsl.Collected(records), **run)
         place(registered, "register", settings)
 
+        # Nothing follows: a decision is the end of the pipeline, and no condition here promotes.
+        judged = gate(
+            cohort=cohort,
+            splits=splits,
+            validated=validated,
+            evaluated=evaluated.outputs["evaluated"],
+            registration=registered.outputs["registration"],
+            ledger=ledger,
+            champion=champion,
+            gate_policy=gate_policy,
+            **run,
+        )
+        place(judged, "gate", settings)
+
         return TrainingOutputs(
             bundle=evaluated.outputs["evaluated"],
             results=evaluated.outputs["results"],
             registration=registered.outputs["registration"],
+            decision=judged.outputs["decision"],
         )
 
     return training

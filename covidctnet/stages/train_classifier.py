@@ -20,10 +20,11 @@ from covidctnet.stability import count_categories, fit_bins
 from covidctnet.stages.extract_residuals import ResidualStacks
 from covidctnet.stages.prepared import PreparedCase, PreparedCohort
 from covidctnet.stages.training_state import TrainingState
+from covidctnet.training.checkpoint import Weights
 from covidctnet.training.classifier import Stacks, train_classifier
 from covidctnet.training.history import History
 
-_SECTIONS = ("residual", "classifier")
+_SECTIONS = ("residual", "classifier", "start_from")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,8 @@ def train_and_write_bundle(
     state: TrainingState,
     *,
     data_version: str,
+    start: Weights | None = None,
+    inherited: Sequence[str] = (),
 ) -> tuple[Bundle, History]:
     """Train the classifier, calibrate it on validation and write the bundle.
 
@@ -73,6 +76,8 @@ def train_and_write_bundle(
         output: becomes the bundle.
         state: goes on from an interrupted training of the same kind.
         data_version: for lineage.
+        start: weights of the bundle that `config.start_from` names, where they fit.
+        inherited: `patient_key` of the patients of that bundle: they shaped this one, too.
 
     Returns:
         The bundle, and the classifier's losses by epoch.
@@ -88,6 +93,7 @@ def train_and_write_bundle(
         validation.stacks,
         validation.labels,
         state.config,
+        start=start,
         checkpoint=state.checkpoint("classifier", _SECTIONS, train.digest, validation.digest),
         on_epoch=state.on_epoch("classifier"),
     )
@@ -100,7 +106,7 @@ def train_and_write_bundle(
         networks=networks,
         config=state.config,
         calibration=calibrate(validation, networks / "classifier"),
-        reference=_reference(prepared, residuals, state.config),
+        reference=_reference(prepared, residuals, state.config, inherited),
         data_version=data_version,
         code_version=state.code_version,
     )
@@ -116,7 +122,9 @@ def calibrate(validation: LabelledResiduals, classifier: Path) -> Calibration:
     return Calibration(temperature=temperature, threshold=fit_threshold(covid, validation.labels))
 
 
-def _reference(prepared: PreparedCohort, residuals: ResidualStacks, config: Config) -> Reference:
+def _reference(
+    prepared: PreparedCohort, residuals: ResidualStacks, config: Config, inherited: Sequence[str]
+) -> Reference:
     # Without the denoiser's own Controls: it knows them by heart, so their residual is too small.
     train = prepared.of("train")
     scanners = [str(case.scanner) for case in (*prepared.of("denoiser"), *train)]
@@ -131,7 +139,8 @@ def _reference(prepared: PreparedCohort, residuals: ResidualStacks, config: Conf
         ranges=ranges(residuals.statistics[case.case.case] for case in train),
         trained_on=tuple(
             sorted(
-                {
+                set(inherited)
+                | {
                     patient_key(case.case.patient)
                     for split in ("denoiser", "train", "validation")
                     for case in prepared.of(split)

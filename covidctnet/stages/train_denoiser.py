@@ -10,6 +10,7 @@ from covidctnet.labels import CONTROL
 from covidctnet.networks.saving import save_denoiser
 from covidctnet.stages.prepared import PreparedCase, PreparedCohort
 from covidctnet.stages.training_state import TrainingState
+from covidctnet.training.checkpoint import Weights
 from covidctnet.training.denoiser import train_denoiser
 from covidctnet.training.history import History
 from covidctnet.training.slices import MaskedSlices
@@ -19,11 +20,16 @@ _MOST_WATCHED = 128
 """Slices whose loss is watched each epoch; more would take time and tell nothing more."""
 
 _WARM_START = ("reader", "preprocess", "denoiser")
-_DENOISER = (*_WARM_START, "noise")
+_DENOISER = (*_WARM_START, "noise", "start_from")
 
 
 def train_and_save_denoiser(
-    prepared: PreparedCohort, healthy: Sequence[Path], output: Path, state: TrainingState
+    prepared: PreparedCohort,
+    healthy: Sequence[Path],
+    output: Path,
+    state: TrainingState,
+    *,
+    start: Weights | None = None,
 ) -> dict[str, History]:
     """Train the denoiser on its own Controls.
 
@@ -32,9 +38,11 @@ def train_and_save_denoiser(
         healthy: by shard, the folder of healthy slices and their masks.
         output: receives the denoiser as a bundle holds it.
         state: goes on from an interrupted training of the same kind.
+        start: weights of the bundle that `config.start_from` names, where they fit; they know lungs already, so
+            the warm start is left out.
 
     Returns:
-        The losses by training: `warm start` and `denoiser`.
+        The losses by training: `denoiser`, and `warm start` where there was one.
     """
     config = state.config
     where = {path.name.removesuffix(".aerated.npy"): path.parent for path in _masks(healthy)}
@@ -42,8 +50,8 @@ def train_and_save_denoiser(
     watched = [case for case in prepared.of("validation") if case.label == CONTROL]
     inputs = _hashes(train), _hashes(watched)
     masked = functools.partial(_masked_slices, where)
-    histories, start = {}, None
-    if config.denoiser.warm_start_epochs and train and watched:
+    histories = {}
+    if start is None and config.denoiser.warm_start_epochs and train and watched:
         start, histories["warm start"] = pretrain_on_lungs(
             masked(train, "lungs"),
             masked(watched, "lungs").thin(_MOST_WATCHED),

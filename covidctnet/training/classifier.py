@@ -12,7 +12,7 @@ from covidctnet.errors import TrainingError
 from covidctnet.labels import LABELS
 from covidctnet.networks.classifier import build_classifier, compile_classifier
 from covidctnet.training.batches import Batch
-from covidctnet.training.checkpoint import Checkpoint
+from covidctnet.training.checkpoint import Checkpoint, Weights
 from covidctnet.training.history import History
 from covidctnet.training.loop import OnEpoch, Schedule, cosine, fit
 
@@ -70,6 +70,7 @@ def train_classifier(
     validation_labels: NDArray[np.int64],
     config: Config,
     *,
+    start: Weights | None = None,
     checkpoint: Checkpoint | None = None,
     on_epoch: OnEpoch = lambda done, total, history: None,
 ) -> tuple[Any, History]:
@@ -81,6 +82,7 @@ def train_classifier(
         validation_stacks: residuals that choose the epoch.
         validation_labels: their class indices.
         config: classifier, residual shape and seed.
+        start: weights to start from; drawn from the seed when None.
         checkpoint: where the state is kept, to go on after an interruption.
         on_epoch: told of each finished epoch.
 
@@ -94,7 +96,10 @@ def train_classifier(
     settings = config.classifier
 
     def build() -> Any:
-        return compile_classifier(build_classifier(settings, config.residual.shape, seed=config.seed), settings)
+        model = compile_classifier(build_classifier(settings, config.residual.shape, seed=config.seed), settings)
+        if start is not None:
+            model.set_weights(start)
+        return model
 
     def batches(data: Stacks, classes: NDArray[np.int64], *, changed: bool) -> ShuffledStacks:
         return ShuffledStacks(

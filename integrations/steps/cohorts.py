@@ -12,7 +12,13 @@ from covidctnet.splits import Ledger, assign_splits
 from covidctnet.stages.preprocess_cohort import count_shards, shard_cases
 from integrations.steps.context import open_step
 
-_LOCATION, _SHARDS, _LEDGER = "location.json", "shards.json", "splits.csv"
+_LOCATION, _SHARDS = "location.json", "shards.json"
+
+LEDGER = "splits.csv"
+"""The ledger in the output of `settle_splits`."""
+
+VERDICT = "validation/verdict.json"
+"""The verdict in the output of `validate_scanner_metadata`."""
 
 
 def fetch_dataset(*, repository: str, endpoint: str, store: str, output: str, run: Mapping[str, str]) -> None:
@@ -70,7 +76,7 @@ def settle_splits(*, cohort: str, ledger: str, output: str, run: Mapping[str, st
         grown.save(path)
         folder = Path(output)
         folder.mkdir(parents=True, exist_ok=True)
-        grown.save(folder / _LEDGER)
+        grown.save(folder / LEDGER)
         splits = [row.split for row in grown.rows]
         step.tracker.log_metrics({f"patients_{name}": splits.count(name) for name in sorted(set(splits))})
         step.save_seconds(folder)
@@ -78,7 +84,7 @@ def settle_splits(*, cohort: str, ledger: str, output: str, run: Mapping[str, st
 
 def load_ledger(settled: Path) -> Ledger:
     """The splits that `settle_splits` wrote."""
-    return Ledger.load(settled / _LEDGER)
+    return Ledger.load(settled / LEDGER)
 
 
 def validate_scanner_metadata(
@@ -121,7 +127,7 @@ def validate_scanner_metadata(
         rules = _write_policy(policy, folder)
         verdict = validate_metadata(
             table,
-            ledger=Path(splits) / _LEDGER,
+            ledger=Path(splits) / LEDGER,
             policy=rules,
             output=folder / "validation",
             data_version=step.run.data_version,

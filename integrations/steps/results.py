@@ -12,7 +12,8 @@ from integrations.steps.cohorts import open_cohort
 from integrations.steps.context import load_seconds, open_step
 from integrations.steps.training import load_histories
 
-_REGISTRATION = "registration.json"
+REGISTRATION = "registration.json"
+"""Name and version of the model, in the output of `register`."""
 
 
 def evaluate(
@@ -142,7 +143,7 @@ def register(
         )
         folder = Path(output)
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / _REGISTRATION, {"model": settings.model, "version": version})
+        write_json(folder / REGISTRATION, {"model": settings.model, "version": version})
         log_metric("version", float(version))
         write_json(Path(metrics), {"version": version})
         step.save_seconds(folder)

@@ -12,6 +12,8 @@ from integrations.steps.context import Step, open_step
 
 if TYPE_CHECKING:
     from covidctnet.stages.training_state import TrainingState
+    from covidctnet.training.checkpoint import Weights
+    from covidctnet.training.starting_point import StartingPoint
 
 SHARD = "shard.json"
 """Number of a shard and how many there are, beside its slices."""
@@ -92,9 +94,12 @@ def train_denoiser(
         from covidctnet.stages.train_denoiser import train_and_save_denoiser
 
         folder = Path(output)
+        point = _fetch_start(step, state)
+        start = point.denoiser_for(step.run.config) if point else None
+        _log_start(step, start)
         prepared = PreparedCohort.load(map(Path, records))
         histories = train_and_save_denoiser(
-            prepared, [Path(path) for path in healthy], folder / NETWORK, _state(step, state)
+            prepared, [Path(path) for path in healthy], folder / NETWORK, _state(step, state), start=start
         )
         _close_training(step, histories, folder, log_metric, Path(metrics))
 
@@ -150,6 +155,9 @@ def train_classifier(
         from covidctnet.stages.extract_residuals import ResidualStacks
         from covidctnet.stages.train_classifier import train_and_write_bundle
 
+        point = _fetch_start(step, state)
+        start = point.classifier_for(step.run.config) if point else None
+        _log_start(step, start)
         made, history = train_and_write_bundle(
             PreparedCohort.load(map(Path, records)),
             ResidualStacks.load(map(Path, residuals)),
@@ -157,6 +165,8 @@ def train_classifier(
             Path(bundle),
             _state(step, state),
             data_version=step.run.data_version,
+            start=start,
+            inherited=point.trained_on if point else (),
         )
         step.tracker.log_params({"pair_id": made.pair_id})
         _close_training(step, {"classifier": history}, Path(training), log_metric, Path(metrics))
@@ -170,6 +180,27 @@ def _state(step: Step, folder: str) -> "TrainingState":
         config=step.run.config,
         code_version=step.run.code_version,
         on_progress=step.on_progress,
+    )
+
+
+def _fetch_start(step: Step, state: str) -> "StartingPoint | None":
+    """The bundle that the configuration starts from, from the registry; None for a start from the seed."""
+    pair_id = step.run.config.start_from
+    if not pair_id:
+        return None
+    from covidctnet.training.starting_point import StartingPoint
+    from integrations.registry import fetch_pair
+    from integrations.tracking import TrackingSettings
+
+    folder = Path(state) / "start" / pair_id
+    return StartingPoint.load(fetch_pair(pair_id, folder, settings=TrackingSettings(**step.run.tracking)))
+
+
+def _log_start(step: Step, start: "Weights | None") -> None:
+    pair_id = step.run.config.start_from
+    started = "seed" if start is None else f"bundle {pair_id}"
+    step.tracker.log_params(
+        {"started_from": f"seed: the shapes of {pair_id} differ" if pair_id and start is None else started}
     )
 
 

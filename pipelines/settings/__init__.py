@@ -26,6 +26,7 @@ STEPS = (
     "train classifier",
     "evaluate",
     "register",
+    "gate",
 )
 """All steps, in the order of the data flow."""
 

@@ -50,7 +50,7 @@ def test_the_demo_leaves_its_results_and_a_second_one_reuses_every_step(tmp_path
     assert summary["reused"] == []
 
     again = json.loads(call(*demo, "--json").stdout)
-    assert len(again["reused"]) == 9
+    assert len(again["reused"]) == 10
     assert {**again, "reused": 0, "seconds": 0, "attempts": 0} == {**summary, "reused": 0, "seconds": 0, "attempts": 0}
     status = json.loads(call("pipeline", "status", "--workspace", tmp_path, "--json").stdout)
     assert {step["state"] for step in status["steps"]} == {"reused"}

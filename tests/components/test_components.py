@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,17 @@ from kfp import dsl
 
 from components.document import load_component
 from covidctnet.bundle import load_bundle
-from covidctnet.errors import CohortError, DataStoreError
+from covidctnet.errors import CohortError, DataStoreError, PromotionError, TrackingError
+from covidctnet.promotion.holdout_use import read_uses
+from covidctnet.promotion.moves import check_decision
+from covidctnet.promotion.policy import Policy
+from covidctnet.promotion.reports import load_report
 from covidctnet.splits import Ledger
 from integrations.steps.cohorts import validate_scanner_metadata
+from integrations.steps.context import RunContext
+from integrations.steps.gate import NO_CHAMPION, decision_folder, judge
 from tests.helpers.components_run import ComponentsRun
+from tests.helpers.promotion import make_policy
 
 ROOT = Path(__file__).parents[2]
 
@@ -154,3 +162,79 @@ def test_register_makes_one_version_of_the_bundle(components_run: ComponentsRun)
     assert components_run.returned["register"] == 1
     made = json.loads((components_run.path("registration") / "registration.json").read_text())
     assert made == {"model": "covidctnet", "version": 1}
+
+
+def test_the_gate_decides_about_a_first_model_and_says_so(components_run: ComponentsRun) -> None:
+    folder = components_run.path("decision")
+    decision = check_decision(folder)
+    assert decision.champion is None
+    assert decision.candidate == load_bundle(components_run.path("evaluated")).pair_id
+    assert components_run.returned["gate"] is decision.promote
+    verdicts = {rule.rule: rule.verdict for rule in decision.rules}
+    for rule in ("candidate integrity", "validation", "candidate training patients", "hold-out use"):
+        assert verdicts[rule] == "passed", rule
+    holdout = {
+        row.patient for row in Ledger.load(components_run.path("splits") / "splits.csv").rows if row.split == "holdout"
+    }
+    assert {case.patient for case in load_report(folder / "candidate.json").cases} == holdout
+    assert components_run.artifacts["gate.metrics"].metadata["promote"] == float(decision.promote)
+    assert components_run.path("gate.report").read_text() == (folder / "decision.html").read_text()
+    ledger = components_run.parameters["ledger"]
+    key = RunContext.parse(components_run.context).run_key
+    kept = decision_folder(ledger, key, NO_CHAMPION, decision.policy)
+    assert (kept / "decision.json").read_bytes() == (folder / "decision.json").read_bytes()
+    (use,) = read_uses(Path(ledger).with_name("holdout-uses.jsonl"))
+    assert (use.candidate, use.champion) == (decision.candidate, None)
+
+
+def test_the_decision_is_kept_with_the_run_and_its_reports_are_not(components_run: ComponentsRun) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(json.loads(components_run.parameters["tracking"])["uri"])
+    experiment = client.get_experiment_by_name("covidctnet").experiment_id
+    (step,) = client.search_runs([experiment], "tags.`covidctnet.step` = 'gate'")
+    names = {item.path for item in client.list_artifacts(step.info.run_id, "decision")}
+    assert names == {"decision/decision.json", "decision/decision.html"}
+    assert "covidctnet.withheld" not in step.data.tags
+    assert step.data.tags["covidctnet.candidate_version"] == "1"
+    assert step.data.params["champion"] == NO_CHAMPION
+
+
+def judged_against(run: ComponentsRun, folder: Path, champion: str, policy: Policy | None = None) -> bool:
+    """The gate once more, with another champion; its record of uses is beside a ledger of its own."""
+    limits = json.dumps(asdict(policy)) if policy else run.parameters["gate_policy"]
+    return judge(
+        **{name: str(run.path(name)) for name in ("cohort", "splits", "validated", "evaluated", "registration")},
+        ledger=str(folder / "splits.csv"), champion=champion, policy=limits,
+        output=str(folder / "decision"), html=str(folder / "page.html"), metrics=str(folder / "metrics"),
+        log_metric=lambda name, value: None, run=run.context,
+    )  # fmt: skip
+
+
+def test_the_gate_compares_with_the_champion_on_the_same_holdout(components_run: ComponentsRun, tmp_path: Path) -> None:
+    # The only model that is registered: it is compared with itself, through the registry.
+    champion = load_bundle(components_run.path("evaluated")).pair_id
+    # A hold-out of three patients is enough for this policy alone.
+    policy = make_policy(enough={"covid_patients": 1, "other_patients": 1}, bootstrap_samples=100)
+    promote = judged_against(components_run, tmp_path, champion, policy)
+    decision = check_decision(tmp_path / "decision")
+    assert (decision.champion, decision.promote) == (champion, promote)
+    paired = [rule for rule in decision.rules if rule.rule.startswith("non-inferior") and rule.value is not None]
+    assert paired
+    assert {(rule.value, rule.verdict) for rule in paired} == {(0.0, "passed")}
+    assert {rule.rule for rule in decision.rules} >= {
+        "champion integrity",
+        "champion training patients",
+        "same hold-out",
+    }
+
+
+def test_the_gate_knows_no_champion_that_is_not_named_or_not_registered(
+    components_run: ComponentsRun, tmp_path: Path
+) -> None:
+    with pytest.raises(PromotionError, match="no champion is named"):
+        judged_against(components_run, tmp_path, "")
+    with pytest.raises(TrackingError, match="bundle 0123456789abcdef is not registered"):
+        judged_against(components_run, tmp_path, "0123456789abcdef")
+    assert not (tmp_path / "decision" / "decision.json").exists()
+    assert not (tmp_path / "holdout-uses.jsonl").exists()

@@ -12,7 +12,7 @@ from covidctnet.networks.saving import export_classifier, save_denoiser
 SCANNERS = ("GE Optima (CT520)", "Siemens Test")
 
 
-def untrained_bundle(folder: Path, *, seed: int = 0) -> Bundle:
+def untrained_bundle(folder: Path, *, seed: int = 0, trained_on: tuple[str, ...] = ()) -> Bundle:
     """A bundle that answers, with the metrics of a hold-out of six cases."""
     import keras
 
@@ -26,7 +26,7 @@ def untrained_bundle(folder: Path, *, seed: int = 0) -> Bundle:
         networks=networks,
         config=config,
         calibration=Calibration(temperature=1.5, threshold=0.4),
-        reference=Reference(scanners=SCANNERS, ranges={"mean intensity": (0.0, 1.0)}),
+        reference=Reference(scanners=SCANNERS, ranges={"mean intensity": (0.0, 1.0)}, trained_on=trained_on),
         data_version="0123456789abcdef",
         code_version="c0de",
     )

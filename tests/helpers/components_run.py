@@ -11,6 +11,9 @@ from components.document import load_component
 from covidctnet.cohort import Cohort
 from covidctnet.config import load_profile
 from covidctnet.machine import code_version
+from covidctnet.promotion.policy import load_policy
+from integrations.steps.gate import NO_CHAMPION
+from pipelines.gate import Gate
 from pipelines.parameters import local_parameters
 from pipelines.settings import load_settings
 from pipelines.workspaces import make_demo_data
@@ -76,7 +79,9 @@ def run_components(workspace: Path) -> ComponentsRun:
     config = load_profile("smoke")
     version = make_demo_data(workspace, config)
     settings = replace(load_settings("local"), cases_per_shard=CASES_PER_SHARD)
-    run = ComponentsRun(workspace=workspace, parameters=local_parameters(workspace, config, version, settings))
+    gate = Gate(champion=NO_CHAMPION, policy=load_policy("demo"))
+    parameters = local_parameters(workspace, config, version, settings, gate=gate)
+    run = ComponentsRun(workspace=workspace, parameters=parameters)
     given, made = run.parameters, run.artifacts
     assert given["code_version"] == code_version()
     run.call("fetch_dataset", repository=given["repository"], endpoint="", store=given["store"])
@@ -96,4 +101,8 @@ def run_components(workspace: Path) -> ComponentsRun:
         residuals=residuals, training=made["training"], bundle=made["bundle"],
     )  # fmt: skip
     run.call("register", evaluated=made["evaluated"], records=records)
+    run.call(
+        "gate", **common, validated=made["validated"], evaluated=made["evaluated"], registration=made["registration"],
+        ledger=given["ledger"], champion=given["champion"], gate_policy=given["gate_policy"],
+    )  # fmt: skip
     return run

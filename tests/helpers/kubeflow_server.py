@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import kfp_server_api
 
@@ -26,6 +26,12 @@ class Recorder:
         self.runs: list[kfp_server_api.V2beta1Run] = []
         self.experiments: list[kfp_server_api.V2beta1Experiment] = []
         self.cookies: set[str] = set()
+        self.recurring: dict[str, kfp_server_api.V2beta1RecurringRun] = {}
+        self.deleted: list[str] = []
+        self.state = "RUNNING"
+        """Of the run that is asked for."""
+        self.drop_answers = False
+        """Take a run, and break the connection before the answer."""
 
 
 def parse(body: bytes, model: str) -> Any:
@@ -73,11 +79,34 @@ def kubeflow_server(*, accept_cookie: str = "") -> Iterator[tuple[str, Recorder]
             if path.endswith("/healthz"):
                 self._answer(200, {"multi_user": False})
             elif path.endswith("/experiments"):
-                self._answer(200, {"experiments": [], "total_size": 0})
+                known = [{"experiment_id": "e1", "display_name": one.display_name} for one in recorder.experiments[:1]]
+                self._answer(200, {"experiments": known, "total_size": len(known)})
             elif path.endswith(f"/runs/{RUN_ID}"):
-                self._answer(200, _run())
+                self._answer(200, {**_run(), "state": recorder.state})
+            elif path.endswith("/runs"):
+                self._answer(200, {"runs": self._found_runs()})
+            elif path.endswith("/recurringruns"):
+                known = [
+                    {"recurring_run_id": key, "display_name": one.display_name}
+                    for key, one in recorder.recurring.items()
+                ]
+                self._answer(200, {"recurringRuns": known, "total_size": len(known)})
             else:
                 self._answer(404, {"message": "no such thing"})
+
+        def _found_runs(self) -> list[dict[str, Any]]:
+            (text,) = parse_qs(urlsplit(self.path).query)["filter"]
+            (predicate,) = json.loads(text)["predicates"]
+            assert (predicate["operation"], predicate["key"]) == ("EQUALS", "display_name")
+            names = [run.display_name for run in recorder.runs]
+            return [{"run_id": RUN_ID, "display_name": name} for name in names if name == predicate["stringValue"]][:1]
+
+        def do_DELETE(self) -> None:
+            if self._allowed():
+                key = urlsplit(self.path).path.rsplit("/", 1)[-1]
+                recorder.deleted.append(key)
+                del recorder.recurring[key]
+                self._answer(200, {})
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -90,7 +119,15 @@ def kubeflow_server(*, accept_cookie: str = "") -> Iterator[tuple[str, Recorder]
                     self._answer(200, {"experiment_id": "e1", "display_name": experiment.display_name})
                 elif self.path.split("?")[0].endswith("/runs"):
                     recorder.runs.append(parse(body, "V2beta1Run"))
+                    if recorder.drop_answers:
+                        self.connection.close()
+                        return
                     self._answer(200, {"run_id": RUN_ID, "state": "PENDING"})
+                elif self.path.split("?")[0].endswith("/recurringruns"):
+                    made = parse(body, "V2beta1RecurringRun")
+                    key = f"recurring-{len(recorder.recurring) + len(recorder.deleted) + 1}"
+                    recorder.recurring[key] = made
+                    self._answer(200, {"recurring_run_id": key, "display_name": made.display_name})
                 else:
                     self._answer(404, {"message": "no such thing"})
             except (ValueError, kfp_server_api.ApiException) as error:

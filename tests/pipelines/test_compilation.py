@@ -96,6 +96,18 @@ def test_the_cache_of_every_step_sees_data_configuration_and_code(compiled: Path
         assert {"data_version", "config", "code_version"} <= set(tasks[name]["inputs"]["parameters"]), name
 
 
+def test_the_gate_is_the_last_step_and_no_condition_follows_it(compiled: Path) -> None:
+    document = meaning(compiled)[0]
+    dags = [document["root"]["dag"], *(c["dag"] for c in document["components"].values() if "dag" in c)]
+    tasks = {name: task for dag in dags for name, task in dag["tasks"].items()}
+    assert not any("triggerPolicy" in task for task in tasks.values())
+    assert [name for name, task in tasks.items() if "gate" in task.get("dependentTasks", ())] == []
+    given = set(tasks["gate"]["inputs"]["parameters"])
+    assert {"champion", "gate_policy"} <= given
+    inputs = document["root"]["inputDefinitions"]["parameters"]
+    assert not any(inputs[name].get("isOptional") for name in ("champion", "gate_policy"))
+
+
 def test_the_two_loops_run_over_shards_side_by_side(compiled: Path) -> None:
     tasks = meaning(compiled)[0]["root"]["dag"]["tasks"]
     loops = {name: task for name, task in tasks.items() if "parameterIterator" in task}

@@ -29,7 +29,7 @@ evaluation: {bootstrap_samples: 50}
 SETTINGS = "image: covidctnet-python:embedded\ncases_per_shard: 10\nparallelism: 1\n"
 KILLED = [
     "fetch dataset", "assign splits", "validate scanner metadata", "preprocess 2 of 2", "train denoiser",
-    "extract residuals 1 of 2", "train classifier", "evaluate", "register",
+    "extract residuals 1 of 2", "train classifier", "evaluate", "register", "gate",
 ]  # fmt: skip
 """Every step, with one shard of each fan-out."""
 
@@ -116,7 +116,7 @@ def test_each_step_killed_in_turn_ends_with_the_metrics_of_a_run_that_never_was(
     result = run(killed)
     assert result.returncode == 0, result.stderr
     assert "reused: train classifier" in result.stderr
-    assert "reused: register" not in result.stderr
+    assert "reused: gate" not in result.stderr
     assert final(killed) == final(whole)
     log = (killed / "runs" / f"{find_record(killed).run_id}.log").read_text()
     for step in KILLED:

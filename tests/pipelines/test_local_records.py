@@ -14,7 +14,10 @@ import pytest
 
 from covidctnet.config import load_profile
 from covidctnet.errors import CohortError, PipelineError
+from covidctnet.promotion.policy import load_policy
 from integrations.step_events import parse_event, tell_events
+from integrations.steps.gate import NO_CHAMPION
+from pipelines.gate import Gate
 from pipelines.leftovers import end_leftovers, remove_unfinished
 from pipelines.local_output import CacheHits, StepOutput
 from pipelines.parameters import cluster_parameters, local_parameters, new_record
@@ -53,13 +56,13 @@ def test_only_a_refusal_has_a_message_for_the_user(capsys: pytest.CaptureFixture
 
 def test_a_record_follows_its_steps_and_counts_them(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     record = a_record()
-    assert record.totals == (0, 9)
+    assert record.totals == (0, 10)
     for step in ("fetch dataset", "preprocess 1 of 3", "preprocess 2 of 3"):
         with tell_events(step):
             pass
     for event in filter(None, map(parse_event, events(capsys))):
         record.apply(event)
-    assert record.totals == (3, 13)
+    assert record.totals == (3, 14)
     assert record.failed is None
     assert record.reuse("fetch-dataset") == ["fetch dataset"]
     assert record.reuse("preprocess") == ["preprocess 1 of 3"]
@@ -142,14 +145,18 @@ def test_steps_without_a_runner_are_ended_and_others_are_not(tmp_path: Path) -> 
 
 def test_what_changes_a_result_changes_the_parameters(tmp_path: Path) -> None:
     config, settings = load_profile("smoke"), load_settings("local")
-    one = local_parameters(tmp_path, config, "v1", settings)
+    gate = Gate(champion=NO_CHAMPION, policy=load_policy("demo"))
+    one = local_parameters(tmp_path, config, "v1", settings, gate=gate)
     for other in (
-        local_parameters(tmp_path, replace(config, seed=1), "v1", settings),
-        local_parameters(tmp_path, config, "v2", settings),
-        local_parameters(tmp_path, config, "v1", settings, "cases: []"),
-        local_parameters(tmp_path, config, "v1", replace(settings, cases_per_shard=3)),
+        local_parameters(tmp_path, replace(config, seed=1), "v1", settings, gate=gate),
+        local_parameters(tmp_path, replace(config, start_from="0" * 16), "v1", settings, gate=gate),
+        local_parameters(tmp_path, config, "v2", settings, gate=gate),
+        local_parameters(tmp_path, config, "v1", settings, gate=gate, policy="cases: []"),
+        local_parameters(tmp_path, config, "v1", settings, gate=replace(gate, champion="0" * 16)),
+        local_parameters(tmp_path, config, "v1", settings, gate=replace(gate, policy=load_policy("default"))),
+        local_parameters(tmp_path, config, "v1", replace(settings, cases_per_shard=3), gate=gate),
     ):
         assert new_record(config, other).run_id != new_record(config, one).run_id
     cluster = load_settings("cluster", image="x")
-    far = cluster_parameters(config, "v1", cluster, repository="s3://a/b", tracking_uri="https://m")
+    far = cluster_parameters(config, "v1", cluster, repository="s3://a/b", tracking_uri="https://m", gate=gate)
     assert set(far) == set(one) | {"endpoint"}

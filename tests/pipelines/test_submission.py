@@ -25,7 +25,8 @@ def token(tmp_path: Path) -> Path:
 def arguments(endpoint: str, *more: str) -> list[str]:
     return [
         "pipeline", "submit", "--endpoint", endpoint, "--repository", "s3://hospital/ct", "--data-version", VERSION,
-        "--tracking", "https://mlflow.example", "--image", IMAGE, "--profile", "smoke", "--seed", "3", *more,
+        "--tracking", "https://mlflow.example", "--image", IMAGE, "--profile", "smoke", "--seed", "3",
+        "--champion", "0123456789abcdef", *more,
     ]  # fmt: skip
 
 
@@ -45,6 +46,7 @@ def test_a_run_is_started_with_the_compiled_pipeline_and_its_parameters(token: P
     assert given["repository"] == "s3://hospital/ct"
     assert (given["store"], given["ledger"]) == ("/state/cohorts", "/state/splits.csv")
     assert json.loads(given["config"])["seed"] == 3
+    assert (given["champion"], json.loads(given["gate_policy"])["name"]) == ("0123456789abcdef", "default")
     assert json.loads(given["tracking"])["uri"] == "https://mlflow.example"
     assert set(given) <= set(spec["root"]["inputDefinitions"]["parameters"])
 

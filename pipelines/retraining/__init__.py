@@ -1,0 +1,1 @@
+"""From new data to a challenger or a reasoned refusal."""
