@@ -8,7 +8,7 @@ BUNDLE ?= runs/demo/bundle
 # Files of tests are dealt to two processes, see tests/conftest.py.
 WORKERS := --numprocesses 2
 
-.PHONY: help demo serve test test-slow test-long lint format locks clean
+.PHONY: help demo serve images test test-slow test-long test-containers lint format locks clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -25,10 +25,16 @@ test: $(VENV)/.dev  ## Tests with coverage of covidctnet/
 	$(BIN)/coverage report --fail-under=90
 
 test-slow: $(VENV)/.dev  ## The tests that take minutes
-	$(BIN)/python -m pytest -m "slow and not long" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "slow and not long and not containers" $(PYTEST_ARGS)
 
 test-long: $(VENV)/.dev  ## Kills of every pipeline step, and one epoch of the paper profile
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
+
+images:  ## The four images, by podman or docker; TARGETS, ACCELERATOR=gpu
+	sh infra/docker/build.sh $(TARGETS)
+
+test-containers: $(VENV)/.dev  ## The images, hardened, on real series
+	$(BIN)/python -m pytest -m containers $(PYTEST_ARGS)
 
 lint: $(VENV)/.dev  ## Format, lint, types and import rules
 	$(BIN)/ruff format --check .

@@ -38,6 +38,7 @@ def _register() -> None:
         predict,
         profile,
         serve,
+        stack,
         train,
     )
 
@@ -47,6 +48,9 @@ def _register() -> None:
     app.command("predict")(predict.predict)
     app.command("serve")(serve.serve)
     app.command("train")(train.train)
+    app.command("up")(stack.up)
+    app.command("down")(stack.down)
+    app.command("status")(stack.status)
     app.add_typer(cohort.app, name="cohort")
     app.add_typer(data.app, name="data")
     model_promotion.add_commands(model.app)

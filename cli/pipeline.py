@@ -14,6 +14,7 @@ app = typer.Typer(help="Compile, run, submit and watch the training pipeline.", 
 
 Settings = Annotated[str, typer.Option(help="`local`, `cluster` or a YAML file: image, shards, resources by step.")]
 Image = Annotated[str | None, typer.Option(help="Image of all steps, pinned by digest; overrides the settings.")]
+TrainImage = Annotated[str | None, typer.Option(help="Image of the steps that run a network; --image if not given.")]
 Workspace = Annotated[Path, typer.Option(help="Folder with the data repository; runs are kept beside it.")]
 Url = Annotated[str, typer.Option("--endpoint", help="Address of Kubeflow Pipelines.")]
 TokenFile = Annotated[Path | None, typer.Option(help="Holds a bearer token; or set KFP_TOKEN.")]
@@ -27,13 +28,14 @@ Namespace = Annotated[str, typer.Option(help="Namespace of your profile in a mul
 def compile_(
     output: Annotated[Path, typer.Option(help="YAML file to write.")],
     image: Image = None,
+    train_image: TrainImage = None,
     settings: Settings = "cluster",
 ) -> None:
     """Write the pipeline as Kubeflow takes it."""
     from pipelines.compilation import compile_pipeline
     from pipelines.settings import load_settings
 
-    compile_pipeline(load_settings(settings, image=image), output)
+    compile_pipeline(load_settings(settings, image=image, train_image=train_image), output)
     out.print(f"compiled to {output}", highlight=False)
 
 
@@ -66,6 +68,7 @@ def submit(
     storage_endpoint: Annotated[str, typer.Option(help="Of an S3 server that is not Amazon's.")] = "",
     settings: Settings = "cluster",
     image: Image = None,
+    train_image: TrainImage = None,
     profile: Profile = "paper",
     seed: Seed = None,
     policy: Policy = None,
@@ -95,7 +98,7 @@ def submit(
         cookie_file=cookie_file,
         ca_file=ca_file,
     )
-    config, chosen = load_profile(profile, seed=seed), load_settings(settings, image=image)
+    config, chosen = load_profile(profile, seed=seed), load_settings(settings, image=image, train_image=train_image)
     parameters = cluster_parameters(
         config,
         data_version,

@@ -6,10 +6,17 @@ uv=${1:-uv}
 compile() {
   role=$1
   shift
-  "$uv" pip compile pyproject.toml "$@" --python-version 3.11 --quiet --no-header --no-annotate \
+  "$uv" pip compile "$@" --python-version 3.11 --quiet --no-header --no-annotate \
     --no-strip-extras --generate-hashes --no-emit-index-url --output-file "requirements/$role.lock"
 }
-compile dev --all-extras
+compile dev pyproject.toml --all-extras
 for role in train pipeline fetch serve; do
-  compile "$role" --extra "$role" --constraint requirements/dev.lock
+  compile "$role" pyproject.toml --extra "$role" --constraint requirements/dev.lock
+done
+# The transformer's image: serving's without TensorFlow, of which it needs the messages alone (infra/docker/Dockerfile).
+compile transformer pyproject.toml --extra transformer --constraint requirements/dev.lock \
+  --override requirements/no-tensorflow.txt
+compile predictor --group pyproject.toml:predictor --constraint requirements/dev.lock
+for role in train serve; do
+  compile "$role-gpu" pyproject.toml --extra "$role" --group gpu --constraint requirements/dev.lock
 done

@@ -1,0 +1,154 @@
+"""`covidctnet up | status | down`: started and stopped as a user does, and killed where a user may."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from covidctnet.bundle import Bundle
+from covidctnet.predictor import Predictor
+from covidctnet.reading import read_volume
+from infra.local.access import Access
+from infra.local.control import processes
+from infra.local.postgres import postgres_is_installed
+from infra.local.service import free_ports, listens
+from integrations.registry import register_bundle
+from integrations.tracking import TrackingSettings
+from integrations.tracking_client import make_client
+from tests.helpers.bundles import untrained_bundle
+from tests.helpers.series import make_files, zip_of
+from tests.helpers.serving import ROOT, ZIP, wait_for
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not postgres_is_installed(), reason="run infra/local/install-debian.sh"),
+]
+
+START = "from cli.main import main; main()"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that PostgreSQL's own user can reach; nothing may run for it at the end."""
+    place = Path(tempfile.mkdtemp(prefix="covidctnet-up-"))
+    place.chmod(0o711)
+    stack = place / "stack"
+    yield stack
+    call("down", stack)
+    assert processes(stack) == []
+    shutil.rmtree(place)
+
+
+def command(name: str, folder: Path, *more: object) -> list[str]:
+    return [sys.executable, "-c", START, name, "--folder", str(folder), *map(str, more)]
+
+
+def call(name: str, folder: Path, *more: object) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        command(name, folder, *more), capture_output=True, text=True, check=False, env=environment, timeout=300
+    )
+
+
+def states(folder: Path) -> dict[str, dict[str, Any]]:
+    return {state["name"]: state for state in json.loads(call("status", folder, "--json").stdout)}
+
+
+def ports_of(folder: Path) -> list[int]:
+    access = Access.in_folder(folder)
+    return [access.postgres_port, access.s3_port, access.mlflow_port, *access.inner_ports]
+
+
+def test_a_champion_is_served_and_down_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    started = call("up", folder, "--port", port)
+    assert started.returncode == 0, started.stdout + started.stderr
+    assert "no champion yet" in started.stdout
+    again = call("up", folder)
+    assert again.returncode == 3
+    assert "is up" in again.stderr
+
+    bundle = untrained_bundle(tmp_path / "bundle")
+    version = _register_champion(folder, bundle, tmp_path)
+    wait_for(lambda: states(folder)["serving"]["state"] == "up", seconds=120)
+    assert {state["state"] for state in states(folder).values()} == {"up"}
+    study = zip_of(make_files())
+    response = httpx.post(f"{states(folder)['serving']['address']}/v1/studies", content=study, headers=ZIP, timeout=60)
+    offline = json.loads(Predictor.load(bundle.folder).predict(read_volume(study)).to_json())
+    assert {name: response.json()[name] for name in offline} == offline
+
+    stopped = call("down", folder)
+    assert (stopped.returncode, stopped.stdout) == (0, "stopped\n")
+    assert processes(folder) == []
+    assert not any(listens(number) for number in [*ports_of(folder), port, port + 1])
+    assert {state["state"] for state in states(folder).values()} == {"down"}
+
+    # The data stay, and so do ports and credentials.
+    restarted = call("up", folder, "--port", port)
+    assert "serving answers" in restarted.stdout, restarted.stdout + restarted.stderr
+    client = make_client(_settings(folder, tmp_path))
+    assert int(client.get_model_version_by_alias("covidctnet", "champion").version) == version
+
+
+def _settings(folder: Path, tmp_path: Path) -> TrackingSettings:
+    return TrackingSettings(Access.in_folder(folder).mlflow_uri, spool=str(tmp_path / "spool"))
+
+
+def _register_champion(folder: Path, bundle: Bundle, tmp_path: Path) -> int:
+    settings = _settings(folder, tmp_path)
+    version = register_bundle(bundle.folder, run_key="key", settings=settings, sites=["s1"])
+    make_client(settings).set_registered_model_alias("covidctnet", "champion", str(version))
+    return version
+
+
+def test_an_up_that_is_killed_half_way_takes_everything_with_it(folder: Path) -> None:
+    started = subprocess.Popen(
+        command("up", folder), stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    assert started.stdout is not None
+    assert started.stdout.readline() == "PostgreSQL answers\n"
+    assert processes(folder)
+    started.kill()
+    started.wait()
+    started.stdout.close()
+    wait_for(lambda: processes(folder) == [], seconds=120)
+    assert not any(listens(number) for number in ports_of(folder))
+
+
+def test_down_cleans_up_after_a_keeper_that_was_killed(folder: Path) -> None:
+    assert call("up", folder).returncode == 0
+    for process in processes(folder):
+        if "infra.local.keeper" in process.cmdline():
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+    assert {state["state"] for state in states(folder).values()} == {"down"}
+    assert call("down", folder).returncode == 0
+    assert processes(folder) == []
+    assert not any(listens(number) for number in ports_of(folder))
+
+
+def test_a_service_that_cannot_start_is_told_and_stops_the_others(folder: Path) -> None:
+    assert call("up", folder).returncode == 0
+    assert call("down", folder).returncode == 0
+    access = json.loads((folder / "access.json").read_text())
+    with socket.create_server(("127.0.0.1", access["mlflow_port"])):
+        result = call("up", folder)
+    assert result.returncode == 3
+    assert "MLflow" in result.stderr
+    assert processes(folder) == []
+
+
+def test_status_of_an_empty_folder_makes_nothing(tmp_path: Path) -> None:
+    result = call("status", tmp_path / "nowhere")
+    assert (result.returncode, "covidctnet up" in result.stdout) == (0, True)
+    assert not (tmp_path / "nowhere").exists()
