@@ -16,7 +16,12 @@ done
 # The transformer's image: serving's without TensorFlow, of which it needs the messages alone (infra/docker/Dockerfile).
 compile transformer pyproject.toml --extra transformer --constraint requirements/dev.lock \
   --override requirements/no-tensorflow.txt
-compile predictor --group pyproject.toml:predictor --constraint requirements/dev.lock
+for role in predictor tracking; do
+  compile "$role" --group "pyproject.toml:$role" --constraint requirements/dev.lock
+done
 for role in train serve; do
   compile "$role-gpu" pyproject.toml --extra "$role" --group gpu --constraint requirements/dev.lock
 done
+# checkov's pins contradict the product's: an environment of its own, for `make policy`.
+echo checkov | "$uv" pip compile - --python-version 3.11 --quiet --no-header --no-annotate --generate-hashes \
+  --no-emit-index-url --output-file requirements/policy.lock

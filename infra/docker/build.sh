@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the images with docker or podman and shows their sizes.
 #
-#   infra/docker/build.sh [TARGET...]       all four where none is named
+#   infra/docker/build.sh [TARGET...]       all five where none is named
 #
 # BASE, BASE_DIGEST  base image and its digest; without one, that of the image which is here or is pulled
 # ACCELERATOR        cpu or gpu (train, transformer)
@@ -14,7 +14,7 @@ base=${BASE:-docker.io/library/python:3.11-slim}
 accelerator=${ACCELERATOR:-cpu}
 tag=${TAG:-0.1.0}
 [ "$accelerator" = cpu ] || tag=$tag-$accelerator
-[ $# -gt 0 ] || set -- pipeline train transformer predictor-embedded
+[ $# -gt 0 ] || set -- pipeline train transformer predictor-embedded tracking
 
 if [ -z "${BASE_DIGEST:-}" ]; then
   "$engine" image inspect "$base" >/dev/null 2>&1 || "$engine" pull --quiet "$base" >/dev/null

@@ -88,11 +88,11 @@ def stop(folder: Path) -> int:
         How many processes had to be ended at once.
     """
     folder = folder.resolve()
-    keepers = [process for process in processes(folder) if _is_keeper(process)]
-    for keeper in keepers:
+    asked = keepers(folder)
+    for keeper in asked:
         with suppress(psutil.NoSuchProcess):
             keeper.send_signal(signal.SIGTERM)
-    psutil.wait_procs(keepers, _STOP_SECONDS)
+    psutil.wait_procs(asked, _STOP_SECONDS)
     left = processes(folder)
     for process in left:
         with suppress(psutil.NoSuchProcess):
@@ -115,7 +115,7 @@ def inspect(folder: Path) -> list[ServiceState]:
         ("serving", http, "serving.log", lambda: answers(f"{http}/v2/health/ready")),
     ]
     # A port alone proves nothing: another program may have it by now.
-    alive = any(_is_keeper(process) for process in processes(folder))
+    alive = bool(keepers(folder))
     return [
         ServiceState(name=name, state=_word(name, alive, check), address=address, log=folder / log)
         for name, address, log, check in checks
@@ -138,6 +138,11 @@ def processes(folder: Path) -> list[psutil.Process]:
             if process.pid != os.getpid() and process.environ().get(MARK) == str(folder):
                 found.append(process)
     return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def keepers(folder: Path) -> list[psutil.Process]:
+    """The process that keeps a folder's stack; none where it is down or was killed."""
+    return [process for process in processes(folder) if _is_keeper(process)]
 
 
 def _is_keeper(process: psutil.Process) -> bool:

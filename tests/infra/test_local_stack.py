@@ -19,7 +19,7 @@ from covidctnet.bundle import Bundle
 from covidctnet.predictor import Predictor
 from covidctnet.reading import read_volume
 from infra.local.access import Access
-from infra.local.control import processes
+from infra.local.control import keepers, processes
 from infra.local.postgres import postgres_is_installed
 from infra.local.service import free_ports, listens
 from integrations.registry import register_bundle
@@ -127,10 +127,9 @@ def test_an_up_that_is_killed_half_way_takes_everything_with_it(folder: Path) ->
 
 def test_down_cleans_up_after_a_keeper_that_was_killed(folder: Path) -> None:
     assert call("up", folder).returncode == 0
-    for process in processes(folder):
-        if "infra.local.keeper" in process.cmdline():
-            process.send_signal(signal.SIGKILL)
-            process.wait(10)
+    (keeper,) = keepers(folder)
+    keeper.send_signal(signal.SIGKILL)
+    keeper.wait(10)
     assert {state["state"] for state in states(folder).values()} == {"down"}
     assert call("down", folder).returncode == 0
     assert processes(folder) == []
