@@ -8,7 +8,7 @@ BUNDLE ?= runs/demo/bundle
 # Files of tests are dealt to two processes, see tests/conftest.py.
 WORKERS := --numprocesses 2
 
-.PHONY: help demo serve images test test-slow test-long test-containers policy lint format locks clean
+.PHONY: help demo serve images test test-slow test-long test-containers policy sbom lint format locks clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -39,6 +39,9 @@ test-containers: $(VENV)/.dev  ## The images, hardened, on real series
 policy: $(VENV)/.dev .policy/.made  ## Manifests and Dockerfile against checkov's policies
 	sh infra/policy.sh $(BIN)/kubectl .policy/bin/checkov
 
+sbom: $(VENV)/.dev .policy/.made  ## A CycloneDX bill of materials of each image, in sbom/
+	$(BIN)/python -m infra.sbom .policy/bin/cyclonedx-py sbom
+
 lint: $(VENV)/.dev  ## Format, lint, types and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -53,7 +56,7 @@ locks: $(VENV)/.dev  ## Compile requirements/*.lock again from pyproject.toml
 	sh requirements/compile.sh $(BIN)/uv
 
 clean:  ## Remove what the targets made
-	rm -rf $(VENV) .policy runs .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) .policy sbom runs .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache *.egg-info
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \

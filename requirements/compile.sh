@@ -22,6 +22,6 @@ done
 for role in train serve; do
   compile "$role-gpu" pyproject.toml --extra "$role" --group gpu --constraint requirements/dev.lock
 done
-# checkov's pins contradict the product's: an environment of its own, for `make policy`.
-echo checkov | "$uv" pip compile - --python-version 3.11 --quiet --no-header --no-annotate --generate-hashes \
+# checkov's pins contradict the product's: an environment of its own, for `make policy` and `make sbom`.
+printf 'checkov\ncyclonedx-bom\n' | "$uv" pip compile - --python-version 3.11 --quiet --no-header --no-annotate --generate-hashes \
   --no-emit-index-url --output-file requirements/policy.lock
