@@ -51,6 +51,8 @@ def _register() -> None:
     app.command("up")(stack.up)
     app.command("down")(stack.down)
     app.command("status")(stack.status)
+    app.command("backup")(stack.backup)
+    app.command("restore")(stack.restore)
     app.add_typer(cohort.app, name="cohort")
     app.add_typer(data.app, name="data")
     model_promotion.add_commands(model.app)

@@ -1,4 +1,4 @@
-"""`covidctnet up`, `down` and `status`: the whole platform on this machine, without containers."""
+"""`covidctnet up`, `down`, `status`, `backup` and `restore`: the whole platform on this machine, without containers."""
 
 import json
 from pathlib import Path
@@ -47,6 +47,30 @@ def status(
         print_json(json.dumps(states, indent=2))
         return
     _show(folder)
+
+
+def backup(
+    target: Annotated[Path, typer.Argument(help="Folder that becomes the backup.")],
+    folder: Folder = STACK,
+) -> None:
+    """Copy registry, artifacts, data versions and promotion log of a running stack."""
+    from infra.local.backup import back_up
+    from infra.local.control import access_of
+
+    copied = back_up(access_of(folder), target)
+    out.print(f"{copied.objects} objects of {copied.buckets} buckets, {copied.bytes / 1e6:.1f} MB", highlight=False)
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(help="Folder that `covidctnet backup` made.")],
+    folder: Folder = STACK,
+) -> None:
+    """Bring a backup into a running stack that holds nothing yet."""
+    from infra.local.backup import restore as bring
+    from infra.local.control import access_of
+
+    copied = bring(access_of(folder), source)
+    out.print(f"{copied.objects} objects of {copied.buckets} buckets are back and checked", highlight=False)
 
 
 def _show(folder: Path) -> None:

@@ -9,6 +9,7 @@ import importlib.metadata
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 REQUIREMENTS = Path(__file__).parents[1] / "requirements"
 IMAGES = ("pipeline", "train", "train-gpu", "transformer", "serve-gpu", "predictor", "tracking")
@@ -66,7 +67,7 @@ def licence_of(package: str) -> str:
         return _READ[package]
     if package.startswith("nvidia-"):
         return _NVIDIA
-    described = importlib.metadata.metadata(package)
+    described: Any = importlib.metadata.metadata(package)
     expression = described.get("License-Expression")
     if expression:
         return str(expression)

@@ -101,6 +101,17 @@ def stop(folder: Path) -> int:
     return len(left)
 
 
+def access_of(folder: Path) -> Access:
+    """Ports and credentials of a stack that is up.
+
+    Raises:
+        StackError: it is down.
+    """
+    if not keepers(folder.resolve()):
+        raise StackError("the stack of this folder is down; start it with `covidctnet up`")
+    return Access.in_folder(folder.resolve())
+
+
 def inspect(folder: Path) -> list[ServiceState]:
     """State of every service of a folder; empty where none was ever started there."""
     folder = folder.resolve()
