@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.console import out, print_json, table
-from cli.train import Epochs, JsonFlag, Policy, Profile, Seed, read_policy, run_and_show
+from cli.train import Epochs, JsonFlag, Policy, Profile, Seed, TrackingUri, read_policy, run_and_show
 
 app = typer.Typer(help="Compile, run, submit and watch the training pipeline.", no_args_is_help=True)
 
@@ -48,6 +48,7 @@ def run(
     data_version: Annotated[str | None, typer.Option(help="DVC's hash; what the workspace holds if not given.")] = None,
     settings: Settings = "local",
     policy: Policy = None,
+    tracking_uri: TrackingUri = "",
     json_output: JsonFlag = False,
 ) -> None:
     """Run the pipeline on this machine; started again after a kill, it goes on with the steps that it finished."""
@@ -56,7 +57,15 @@ def run(
 
     config = load_profile(profile, seed=seed, epochs=epochs)
     version = data_version or version_of(workspace)
-    run_and_show(workspace, config, version, settings=settings, policy=policy, json_output=json_output)
+    run_and_show(
+        workspace,
+        config,
+        version,
+        settings=settings,
+        policy=policy,
+        tracking_uri=tracking_uri,
+        json_output=json_output,
+    )
 
 
 @app.command()

@@ -17,6 +17,13 @@ Epochs = Annotated[int | None, typer.Option(help="Overrides both networks' epoch
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Policy = Annotated[Path | None, typer.Option(help="What the metadata's validation fails, quarantines and warns.")]
 
+TrackingUri = Annotated[
+    str,
+    typer.Option(
+        "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow server; the workspace's own MLflow if not given."
+    ),
+]
+
 
 def train(
     cohort: Annotated[Path, typer.Argument(help="Cohort folder.")],
@@ -25,6 +32,7 @@ def train(
     seed: Seed = None,
     epochs: Epochs = None,
     policy: Policy = None,
+    tracking_uri: TrackingUri = "",
     json_output: JsonFlag = False,
 ) -> None:
     """Train both networks on a cohort and evaluate them on its hold-out."""
@@ -32,7 +40,8 @@ def train(
     from pipelines.workspaces import adopt_cohort
 
     config = load_profile(profile, seed=seed, epochs=epochs)
-    run_and_show(output, config, adopt_cohort(output, cohort), policy=policy, json_output=json_output)
+    version = adopt_cohort(output, cohort)
+    run_and_show(output, config, version, policy=policy, tracking_uri=tracking_uri, json_output=json_output)
 
 
 def run_and_show(
@@ -42,6 +51,7 @@ def run_and_show(
     *,
     settings: str = "local",
     policy: Path | None = None,
+    tracking_uri: str = "",
     json_output: bool = False,
     notes: tuple[str, ...] = (),
 ) -> None:
@@ -58,6 +68,7 @@ def run_and_show(
             data_version,
             chosen,
             policy=rules,
+            tracking_uri=tracking_uri,
             on_progress=report,
             on_reuse=lambda step: err.print(f"reused: {step}", highlight=False),
         )

@@ -52,6 +52,7 @@ def run_locally(
     settings: PipelineSettings,
     *,
     policy: str = "",
+    tracking_uri: str = "",
     on_progress: Progress = silent,
     on_reuse: Callable[[str], None] = lambda step: None,
 ) -> LocalResult:
@@ -63,6 +64,7 @@ def run_locally(
         data_version: DVC's hash of the cohort.
         settings: shards and parallelism; resources have no effect here.
         policy: of the metadata's validation, as YAML; the shipped one where empty.
+        tracking_uri: address of an MLflow server; the workspace's own MLflow where empty.
         on_progress: told of steps done and of pieces of each stage.
         on_reuse: told of each step whose finished outputs are used again.
 
@@ -72,7 +74,7 @@ def run_locally(
         TrainingInterruptedError: SIGTERM came.
     """
     workspace = workspace.resolve()
-    parameters = local_parameters(workspace, config, data_version, settings, policy)
+    parameters = local_parameters(workspace, config, data_version, settings, policy, tracking_uri)
     record = new_record(config, parameters)
     if record.path(workspace).is_file():
         record = load_record(record.path(workspace))

@@ -15,7 +15,12 @@ from pipelines.settings import PipelineSettings
 
 
 def local_parameters(
-    workspace: Path, config: Config, data_version: str, settings: PipelineSettings, policy: str = ""
+    workspace: Path,
+    config: Config,
+    data_version: str,
+    settings: PipelineSettings,
+    policy: str = "",
+    tracking_uri: str = "",
 ) -> dict[str, Any]:
     """Parameters of a run in a workspace on this machine.
 
@@ -25,10 +30,13 @@ def local_parameters(
         data_version: DVC's hash of the cohort.
         settings: shards.
         policy: of the metadata's validation, as YAML; the shipped one where empty.
+        tracking_uri: address of an MLflow server; the workspace's own MLflow where empty.
     """
     from integrations.tracking import TrackingSettings
 
-    state = workspace / "state"
+    state, tracking = workspace / "state", TrackingSettings.embedded(workspace)
+    if tracking_uri:
+        tracking = TrackingSettings(uri=tracking_uri, spool=tracking.spool)
     return _parameters(
         config,
         data_version,
@@ -38,7 +46,7 @@ def local_parameters(
         store=str(state / "cohorts"),
         ledger=str(workspace / "splits.csv"),
         state=str(state / "checkpoints"),
-        tracking=json.dumps(asdict(TrackingSettings.embedded(workspace)), sort_keys=True),
+        tracking=json.dumps(asdict(tracking), sort_keys=True),
     )
 
 
