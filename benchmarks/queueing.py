@@ -1,9 +1,9 @@
 """How many transformers a network of hospitals needs: `python -m benchmarks.queueing`.
 
 The model is M(t)/G/c. Studies come by a Poisson process whose rate follows the hours of a working day, all hospitals
-alike; a study's work is log-normal around the measured core seconds, since series differ in length; the first free place
-of any transformer takes the study that has waited longest. Real transformers have a queue each, and a balancer that does
-not know them: the tail is longer than here, so take one transformer more.
+alike. A study's work is log-normal around the measured core seconds, since series differ in length. The first free
+place of any transformer takes the study that has waited longest. Real transformers have a queue each, and a balancer
+that does not know them: the tail is longer than here, so take one transformer more.
 """
 
 import argparse
