@@ -15,17 +15,15 @@ from typing import Any
 import httpx
 import pytest
 
-from covidctnet.bundle import Bundle
+from covidctnet.bundle import load_bundle
 from covidctnet.predictor import Predictor
 from covidctnet.reading import read_volume
 from infra.local.access import Access
 from infra.local.control import keepers, processes
 from infra.local.postgres import postgres_is_installed
 from infra.local.service import free_ports, listens
-from integrations.registry import register_bundle
 from integrations.tracking import TrackingSettings
 from integrations.tracking_client import make_client
-from tests.helpers.bundles import untrained_bundle
 from tests.helpers.series import make_files, zip_of
 from tests.helpers.serving import ROOT, ZIP, wait_for
 
@@ -49,15 +47,15 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(place)
 
 
-def command(name: str, folder: Path, *more: object) -> list[str]:
-    return [sys.executable, "-c", START, name, "--folder", str(folder), *map(str, more)]
+def run_command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """`covidctnet` with arguments."""
+    command, environment = [sys.executable, "-c", START, *map(str, arguments)], os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=500)
 
 
 def call(name: str, folder: Path, *more: object) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        command(name, folder, *more), capture_output=True, text=True, check=False, env=environment, timeout=300
-    )
+    """A command of the stack."""
+    return run_command(name, "--folder", folder, *more)
 
 
 def states(folder: Path) -> dict[str, dict[str, Any]]:
@@ -78,8 +76,16 @@ def test_a_champion_is_served_and_down_leaves_nothing(folder: Path, tmp_path: Pa
     assert again.returncode == 3
     assert "is up" in again.stderr
 
-    bundle = untrained_bundle(tmp_path / "bundle")
-    version = _register_champion(folder, bundle, tmp_path)
+    output = tmp_path / "demo"
+    demo = run_command(
+        "demo", "--profile", "smoke", "--output", output, "--tracking-uri", Access.in_folder(folder).mlflow_uri
+    )
+    assert demo.returncode == 0, demo.stderr[-2000:]
+    assert not (output / "mlflow.db").exists()
+    bundle = load_bundle(output / "bundle")
+    client = make_client(_settings(folder, tmp_path))
+    (version,) = (int(model.version) for model in client.search_model_versions("name = 'covidctnet'"))
+    client.set_registered_model_alias("covidctnet", "champion", str(version))
     wait_for(lambda: states(folder)["serving"]["state"] == "up", seconds=120)
     assert {state["state"] for state in states(folder).values()} == {"up"}
     study = zip_of(make_files())
@@ -96,7 +102,6 @@ def test_a_champion_is_served_and_down_leaves_nothing(folder: Path, tmp_path: Pa
     # The data stay, and so do ports and credentials.
     restarted = call("up", folder, "--port", port)
     assert "serving answers" in restarted.stdout, restarted.stdout + restarted.stderr
-    client = make_client(_settings(folder, tmp_path))
     assert int(client.get_model_version_by_alias("covidctnet", "champion").version) == version
 
 
@@ -104,16 +109,12 @@ def _settings(folder: Path, tmp_path: Path) -> TrackingSettings:
     return TrackingSettings(Access.in_folder(folder).mlflow_uri, spool=str(tmp_path / "spool"))
 
 
-def _register_champion(folder: Path, bundle: Bundle, tmp_path: Path) -> int:
-    settings = _settings(folder, tmp_path)
-    version = register_bundle(bundle.folder, run_key="key", settings=settings, sites=["s1"])
-    make_client(settings).set_registered_model_alias("covidctnet", "champion", str(version))
-    return version
-
-
 def test_an_up_that_is_killed_half_way_takes_everything_with_it(folder: Path) -> None:
     started = subprocess.Popen(
-        command("up", folder), stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}
+        [sys.executable, "-c", START, "up", "--folder", str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     assert started.stdout is not None
     assert started.stdout.readline() == "PostgreSQL answers\n"
