@@ -13,6 +13,9 @@ if ! command -v chromium >/dev/null && ! command -v google-chrome >/dev/null; th
   missing="$missing chromium fonts-dejavu-core"
 fi
 if ! command -v promtool >/dev/null; then
+  # The package would start a server of its own on the usual port.
+  mkdir -p /etc/systemd/system
+  [ -e /etc/systemd/system/prometheus.service ] || ln -s /dev/null /etc/systemd/system/prometheus.service
   missing="$missing prometheus"
 fi
 if [ -n "$missing" ]; then

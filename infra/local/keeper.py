@@ -16,7 +16,8 @@ import signal
 import sys
 import threading
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,19 +107,15 @@ def _end_with_caller(kept: threading.Event) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-class _only_keeper:  # noqa: N801 - a context, named as it reads
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._file = (folder / "keeper.lock").open("w")
-
-    def __enter__(self) -> None:
+@contextmanager
+def _only_keeper(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "keeper.lock").open("w") as file:
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise StackError("the stack of this folder is up already; see `covidctnet status`") from None
-
-    def __exit__(self, *of: object) -> None:
-        self._file.close()
+        yield
 
 
 def _tell_service(service: Service) -> None:
