@@ -63,4 +63,6 @@ def hand_over(folder: Path) -> None:
 def make_readable(folder: Path) -> None:
     """Let every user read a folder."""
     for path in [folder, *folder.rglob("*")]:
-        path.chmod(0o755 if path.is_dir() else 0o644)
+        # A link may point to where the folder lies in the container.
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() else 0o644)
