@@ -16,6 +16,7 @@ from covidctnet.telemetry import SWITCHES
 from infra.local.access import Access
 from infra.local.keeper import KEEP
 from infra.local.service import HOST, MARK, StackError, answers, listens
+from infra.local.serving import require_free
 
 _KEEPER = "infra.local.keeper"
 _STOP_SECONDS = 150.0
@@ -45,6 +46,7 @@ def start(folder: Path, port: int, on_service: Callable[[str], None]) -> None:
     folder = folder.resolve()
     if processes(folder):
         raise StackError("the stack of this folder is up, or was killed; see `covidctnet status`, or `covidctnet down`")
+    require_free(port)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "serving.port").write_text(str(port))
     with (folder / "keeper.log").open("ab") as log:
@@ -123,10 +125,11 @@ def inspect(folder: Path) -> list[ServiceState]:
         ("PostgreSQL", f"{HOST}:{access.postgres_port}", "postgres.log", lambda: listens(access.postgres_port)),
         ("SeaweedFS", access.s3_uri, "seaweedfs.log", lambda: listens(access.s3_port)),
         ("MLflow", access.mlflow_uri, "mlflow.log", lambda: answers(f"{access.mlflow_uri}/health")),
-        ("serving", http, "serving.log", lambda: answers(f"{http}/v2/health/ready")),
+        ("serving", http, "serving.log", lambda: _serves(running) and answers(f"{http}/v2/health/ready")),
     ]
     # A port alone proves nothing: another program may have it by now.
-    alive = bool(keepers(folder))
+    running = processes(folder)
+    alive = any(map(_is_keeper, running))
     return [
         ServiceState(name=name, state=_word(name, alive, check), address=address, log=folder / log)
         for name, address, log, check in checks
@@ -157,6 +160,14 @@ def keepers(folder: Path) -> list[psutil.Process]:
 
 
 def _is_keeper(process: psutil.Process) -> bool:
+    return _runs(process, _KEEPER)
+
+
+def _serves(running: list[psutil.Process]) -> bool:
+    return any(_runs(process, "serving.transformer") for process in running)
+
+
+def _runs(process: psutil.Process, module: str) -> bool:
     with suppress(psutil.Error):
-        return _KEEPER in process.cmdline()
+        return module in process.cmdline()
     return False

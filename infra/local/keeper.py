@@ -23,7 +23,7 @@ from typing import Any
 
 from covidctnet.errors import CovidCTNetError
 from infra.local.service import Service, StackError
-from infra.local.serving import make_serving, registered_champion
+from infra.local.serving import make_serving, registered_champion, require_free
 from infra.local.stack import LocalStack
 
 _LOG = logging.getLogger(__name__)
@@ -85,6 +85,7 @@ class _Watch:
         champion = registered_champion(self._stack.access)
         if champion is None:
             return
+        require_free(self._port)
         service = make_serving(self._stack.folder, self._stack.access, champion, self._port)
         self._serving.callback(service.stop)
         service.start()

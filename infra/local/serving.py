@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from infra.local.access import Access
-from infra.local.service import HOST, Service, answers
+from infra.local.service import HOST, Service, StackError, answers, listens
 
 _START = "from cli.main import main; main()"
 
@@ -23,6 +23,17 @@ def registered_champion(access: Access) -> int | None:
     except MlflowException:
         return None
     return int(found.version)
+
+
+def require_free(port: int) -> None:
+    """Refuse ports of serving that another program has, whose answers would be taken for those of the pair.
+
+    Raises:
+        StackError: the port for HTTP or the next one, for gRPC, is taken.
+    """
+    for number in (port, port + 1):
+        if listens(number):
+            raise StackError(f"port {number} is taken by another program; give serving another one with --port")
 
 
 def make_serving(folder: Path, access: Access, version: int, port: int) -> Service:

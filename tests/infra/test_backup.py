@@ -99,7 +99,9 @@ def look(stack: Path, version: str, scratch: Path, key: Path) -> dict[str, Any]:
         cohort.verify()
     wait_for(lambda: states(stack)["serving"]["state"] == "up", seconds=120)
     address = states(stack)["serving"]["address"]
-    answer = httpx.post(f"{address}/v1/studies", content=zip_of(make_files()), headers=ZIP, timeout=60).json()
+    response = httpx.post(f"{address}/v1/studies", content=zip_of(make_files()), headers=ZIP, timeout=60)
+    assert response.status_code == 200, response.text
+    answer = response.json()
     for name in ("request_id", "timings"):
         answer.pop(name)
     return {

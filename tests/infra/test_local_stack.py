@@ -148,6 +148,14 @@ def test_a_service_that_cannot_start_is_told_and_stops_the_others(folder: Path) 
     assert processes(folder) == []
 
 
+def test_another_program_s_port_is_never_taken_for_the_pair_s(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = call("up", folder, "--port", port)
+    assert (result.returncode, f"port {port} is taken" in result.stderr) == (3, True)
+    assert not folder.exists()
+
+
 def test_status_of_an_empty_folder_makes_nothing(tmp_path: Path) -> None:
     result = call("status", tmp_path / "nowhere")
     assert (result.returncode, "covidctnet up" in result.stdout) == (0, True)
