@@ -8,7 +8,7 @@ BUNDLE ?= runs/demo/bundle
 # Files of tests are dealt to two processes, see tests/conftest.py.
 WORKERS := --numprocesses 2
 
-.PHONY: help demo serve test test-slow test-long lint format locks clean
+.PHONY: help demo serve images test test-slow test-long test-containers policy sbom lint format locks clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -25,10 +25,22 @@ test: $(VENV)/.dev  ## Tests with coverage of covidctnet/
 	$(BIN)/coverage report --fail-under=90
 
 test-slow: $(VENV)/.dev  ## The tests that take minutes
-	$(BIN)/python -m pytest -m "slow and not long" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "slow and not long and not containers" $(PYTEST_ARGS)
 
 test-long: $(VENV)/.dev  ## Kills of every pipeline step, and one epoch of the paper profile
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
+
+images:  ## The five images, by podman or docker; TARGETS, ACCELERATOR=gpu
+	sh infra/docker/build.sh $(TARGETS)
+
+test-containers: $(VENV)/.dev  ## The images, hardened, on real series
+	$(BIN)/python -m pytest -m containers $(PYTEST_ARGS)
+
+policy: $(VENV)/.dev .policy/.made  ## Manifests and Dockerfile against checkov's policies
+	sh infra/policy.sh $(BIN)/kubectl .policy/bin/checkov
+
+sbom: $(VENV)/.dev .policy/.made  ## A CycloneDX bill of materials of each image, in sbom/
+	$(BIN)/python -m infra.sbom .policy/bin/cyclonedx-py sbom
 
 lint: $(VENV)/.dev  ## Format, lint, types, import rules and workflows
 	$(BIN)/ruff format --check .
@@ -45,12 +57,17 @@ locks: $(VENV)/.dev  ## Compile requirements/*.lock again from pyproject.toml
 	sh requirements/compile.sh $(BIN)/uv
 
 clean:  ## Remove what the targets made
-	rm -rf $(VENV) runs .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) .policy sbom runs .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache *.egg-info
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
 		|| { echo "Python 3.11 is needed; name one with: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+
+.policy/.made: requirements/policy.lock
+	$(PYTHON) -m venv .policy
+	.policy/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/policy.lock
+	touch $@
 
 # dev holds every role at the same versions, so it also satisfies the others.
 $(VENV)/.dev: requirements/dev.lock pyproject.toml | $(VENV)/bin/python

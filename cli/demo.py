@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from cli.console import err, progress_bars
-from cli.train import JsonFlag, run_and_show
+from cli.train import JsonFlag, TrackingUri, run_and_show
 
 _COMMITTED = ("demo", 0)
 """Profile and seed of the cohort that the checkout's `data.dvc` names."""
@@ -17,6 +17,7 @@ def demo(
     profile: Annotated[str, typer.Option(help="A profile's name, or a YAML file.")] = "demo",
     seed: Annotated[int, typer.Option(help="Source of everything that varies.")] = 0,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start anew, without what an earlier run finished.")] = False,
+    tracking_uri: TrackingUri = "",
     json_output: JsonFlag = False,
 ) -> None:
     """Make a phantom cohort, version it, train on it, evaluate, register and write the report."""
@@ -31,7 +32,7 @@ def demo(
     verdict = compare_with_checkout(version, config.name, seed)
     if not json_output:
         err.print(verdict, highlight=False)
-    run_and_show(output, config, version, gate_policy="demo", json_output=json_output)
+    run_and_show(output, config, version, gate_policy="demo", tracking_uri=tracking_uri, json_output=json_output)
 
 
 def compare_with_checkout(version: str, profile: str, seed: int) -> str:

@@ -41,6 +41,7 @@ def _register() -> None:
         profile,
         retrain,
         serve,
+        stack,
         train,
     )
 
@@ -52,6 +53,11 @@ def _register() -> None:
     app.command("retrain")(retrain.retrain)
     app.command("serve")(serve.serve)
     app.command("train")(train.train)
+    app.command("up")(stack.up)
+    app.command("down")(stack.down)
+    app.command("status")(stack.status)
+    app.command("backup")(stack.backup)
+    app.command("restore")(stack.restore)
     app.add_typer(cohort.app, name="cohort")
     app.add_typer(data.app, name="data")
     model_promotion.add_commands(model.app)

@@ -117,3 +117,16 @@ def model_uri(model: str, settings: "TrackingSettings") -> str:
     if model.startswith("models:"):
         return model
     return f"models:/{settings.model}{model}" if model.startswith("@") else f"models:/{settings.model}/{model}"
+
+
+@app.command()
+def sign(
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder, with its metrics.")],
+    key: Annotated[Path, typer.Option(envvar="COVIDCTNET_SIGNING_KEY", help="Private key; `model key` makes one.")],
+) -> None:
+    """Sign a bundle, for servers that trust the matching public key alone (COVIDCTNET_TRUSTED_KEY)."""
+    from covidctnet.bundle import load_bundle
+    from covidctnet.bundle_signature import sign_bundle
+
+    sign_bundle(bundle, key)
+    out.print(f"signed {load_bundle(bundle).pair_id}", highlight=False)

@@ -217,7 +217,7 @@ def sync(
 
 
 def make_key(key: options.Key = options.KEY) -> None:
-    """Make the pair of keys that signs and checks the log."""
+    """Make a pair of keys that signs and checks: the log, or bundles."""
     from covidctnet.promotion.signing import make_keys
 
     out.print(f"private key {key}, public key {make_keys(key)}", highlight=False)

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from cli.console import out, print_json, table
-from cli.train import Epochs, GatePolicy, JsonFlag, Policy, Profile, Seed, read_policy, run_and_show
+from cli.train import Epochs, GatePolicy, JsonFlag, Policy, Profile, Seed, TrackingUri, read_policy, run_and_show
 
 app = typer.Typer(help="Compile, run, submit and watch the training pipeline.", no_args_is_help=True)
 
 Settings = Annotated[str, typer.Option(help="`local`, `cluster` or a YAML file: image, shards, resources by step.")]
 Image = Annotated[str | None, typer.Option(help="Image of all steps, pinned by digest; overrides the settings.")]
+TrainImage = Annotated[str | None, typer.Option(help="Image of the steps that run a network; --image if not given.")]
 Workspace = Annotated[Path, typer.Option(help="Folder with the data repository; runs are kept beside it.")]
 Url = Annotated[str, typer.Option("--endpoint", help="Address of Kubeflow Pipelines.")]
 TokenFile = Annotated[Path | None, typer.Option(help="Holds a bearer token; or set KFP_TOKEN.")]
@@ -27,13 +28,14 @@ Namespace = Annotated[str, typer.Option(help="Namespace of your profile in a mul
 def compile_(
     output: Annotated[Path, typer.Option(help="YAML file to write.")],
     image: Image = None,
+    train_image: TrainImage = None,
     settings: Settings = "cluster",
 ) -> None:
     """Write the pipeline as Kubeflow takes it."""
     from pipelines.compilation import compile_pipeline
     from pipelines.settings import load_settings
 
-    compile_pipeline(load_settings(settings, image=image), output)
+    compile_pipeline(load_settings(settings, image=image, train_image=train_image), output)
     out.print(f"compiled to {output}", highlight=False)
 
 
@@ -47,6 +49,7 @@ def run(
     settings: Settings = "local",
     policy: Policy = None,
     gate_policy: GatePolicy = "default",
+    tracking_uri: TrackingUri = "",
     json_output: JsonFlag = False,
 ) -> None:
     """Run the pipeline on this machine; started again after a kill, it goes on with the steps that it finished."""
@@ -62,6 +65,7 @@ def run(
         settings=settings,
         policy=policy,
         gate_policy=gate_policy,
+        tracking_uri=tracking_uri,
         json_output=json_output,
     )
 
@@ -75,6 +79,7 @@ def submit(
     storage_endpoint: Annotated[str, typer.Option(help="Of an S3 server that is not Amazon's.")] = "",
     settings: Settings = "cluster",
     image: Image = None,
+    train_image: TrainImage = None,
     profile: Profile = "paper",
     seed: Seed = None,
     policy: Policy = None,
@@ -109,7 +114,7 @@ def submit(
         cookie_file=cookie_file,
         ca_file=ca_file,
     )
-    config, chosen = load_profile(profile, seed=seed), load_settings(settings, image=image)
+    config, chosen = load_profile(profile, seed=seed), load_settings(settings, image=image, train_image=train_image)
     parameters = cluster_parameters(
         config,
         data_version,

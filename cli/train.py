@@ -21,6 +21,13 @@ GatePolicy = Annotated[
 ]
 Policy = Annotated[Path | None, typer.Option(help="What the metadata's validation fails, quarantines and warns.")]
 
+TrackingUri = Annotated[
+    str,
+    typer.Option(
+        "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow server; the workspace's own MLflow if not given."
+    ),
+]
+
 
 def train(
     cohort: Annotated[Path, typer.Argument(help="Cohort folder.")],
@@ -30,6 +37,7 @@ def train(
     epochs: Epochs = None,
     policy: Policy = None,
     gate_policy: GatePolicy = "default",
+    tracking_uri: TrackingUri = "",
     json_output: JsonFlag = False,
 ) -> None:
     """Train both networks on a cohort and evaluate them on its hold-out."""
@@ -38,7 +46,15 @@ def train(
 
     config = load_profile(profile, seed=seed, epochs=epochs)
     version = adopt_cohort(output, cohort)
-    run_and_show(output, config, version, policy=policy, gate_policy=gate_policy, json_output=json_output)
+    run_and_show(
+        output,
+        config,
+        version,
+        policy=policy,
+        gate_policy=gate_policy,
+        tracking_uri=tracking_uri,
+        json_output=json_output,
+    )
 
 
 def run_and_show(
@@ -49,6 +65,7 @@ def run_and_show(
     settings: str = "local",
     policy: Path | None = None,
     gate_policy: str = "default",
+    tracking_uri: str = "",
     json_output: bool = False,
     notes: tuple[str, ...] = (),
 ) -> None:
@@ -70,6 +87,7 @@ def run_and_show(
             chosen,
             gate=gate,
             policy=rules,
+            tracking_uri=tracking_uri,
             on_progress=report,
             on_reuse=lambda step: err.print(f"reused: {step}", highlight=False),
         )

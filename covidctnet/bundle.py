@@ -10,6 +10,7 @@ bundle/
   denoiser/          the same for inference: OpenVINO's model.xml and model.bin, where that is the backend
   classifier/        SavedModel: residuals float32 (batch, z, y, x, 1) -> probabilities (batch, 3)
   metrics.json       hold-out metrics, attached once, measured through this very bundle
+  signature.json     who made it, where it was signed: covidctnet/bundle_signature.py
 ```
 
 `pair_id` is a hash of the content, so denoiser and classifier of two trainings never meet unnoticed.
@@ -24,6 +25,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from covidctnet.bundle_signature import SIGNATURE, require_trusted
 from covidctnet.config import Config, parse_config
 from covidctnet.errors import BundleError
 from covidctnet.labels import LABELS
@@ -32,6 +34,7 @@ from covidctnet.stability import Bins, Categories
 FORMAT = 3
 _METRICS = "metrics.json"
 _MANIFEST = "manifest.json"
+_UNHASHED = {_MANIFEST, _METRICS, SIGNATURE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,10 +121,11 @@ def serving_version(pair_id: str) -> int:
 
 
 def load_bundle(folder: Path) -> Bundle:
-    """Open a bundle and check every file against the manifest.
+    """Open a bundle and check every file against the manifest, and its signature where a trusted key is named.
 
     Raises:
-        BundleError: no bundle, another format, other labels, or a file that was changed or lost.
+        BundleError: no bundle, another format, other labels, a file that was changed or lost, or no signature of the
+            key that `COVIDCTNET_TRUSTED_KEY` names.
     """
     if not (folder / _MANIFEST).is_file():
         raise BundleError(f"{folder} is no bundle: it holds no {_MANIFEST}; train one, or name the folder that has it")
@@ -131,6 +135,7 @@ def load_bundle(folder: Path) -> Bundle:
     if tuple(manifest.get("labels", ())) != LABELS:
         raise BundleError(f"the bundle's labels are {manifest.get('labels')}, not {list(LABELS)}")
     _verify(folder, manifest)
+    require_trusted(folder)
     try:
         return _assemble(folder, manifest)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -219,9 +224,11 @@ def attach_metrics(bundle: Bundle, metrics: Mapping[str, Any]) -> None:
     """Keep the hold-out metrics that were measured through this bundle; that happens once.
 
     Raises:
-        BundleError: the bundle has metrics already.
+        BundleError: the bundle has metrics already, or is signed.
     """
     path = bundle.folder / _METRICS
+    if (bundle.folder / SIGNATURE).exists():
+        raise BundleError(f"bundle {bundle.pair_id} is signed; metrics are attached before")
     if path.exists():
         raise BundleError(f"bundle {bundle.pair_id} has metrics already; a bundle is not evaluated twice")
     _write_json(path, {"pair_id": bundle.pair_id, **metrics})
@@ -247,7 +254,7 @@ def _hash_files(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name not in {_MANIFEST, _METRICS}
+        if path.is_file() and path.relative_to(folder).as_posix() not in _UNHASHED
     }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from covidctnet.bundle import Bundle, load_bundle
+from covidctnet.bundle_signature import SIGNING_KEY, sign_bundle
 from covidctnet.errors import BundleError, TrackingError
 from covidctnet.labels import LABELS
 from integrations.model_card import Origins, model_metrics, model_tags, write_card
@@ -129,8 +130,13 @@ def _save_model(bundle: Path, folder: Path, *, model_id: str, run_id: str) -> Pa
         ColSpec(DataType.string, "answer", required=False),
         ColSpec(DataType.string, "refusal", required=False),
     ]
-    place = folder / "bundle"
-    place.symlink_to(bundle.resolve(), target_is_directory=True)
+    place, key = folder / "bundle", os.environ.get(SIGNING_KEY)
+    if key:
+        # A copy: what a pipeline step was given is not changed.
+        shutil.copytree(bundle, place)
+        sign_bundle(place, Path(key))
+    else:
+        place.symlink_to(bundle.resolve(), target_is_directory=True)
     save_model(
         path=str(folder / "model"),
         loader_module=_LOADER,

@@ -10,18 +10,18 @@ def compile_pipeline(settings: PipelineSettings, output: Path) -> Path:
     """Write the compiled pipeline; the file is complete or as it was.
 
     Args:
-        settings: with an image that is pinned by digest.
+        settings: with images that are pinned by digest.
         output: a YAML file.
 
     Raises:
-        ConfigError: the image is not pinned, or the output is no YAML file.
+        ConfigError: an image is not pinned, or the output is no YAML file.
     """
     from kfp import compiler
 
     from covidctnet.errors import ConfigError
     from pipelines.training import build_pipeline
 
-    settings.require_pinned_image()
+    settings.require_pinned_images()
     if output.suffix not in {".yaml", ".yml"}:
         raise ConfigError(f"the output must end in .yaml, not {output.suffix or 'nothing'!r}")
     output.parent.mkdir(parents=True, exist_ok=True)

@@ -56,6 +56,7 @@ def run_locally(
     *,
     gate: Gate,
     policy: str = "",
+    tracking_uri: str = "",
     on_progress: Progress = silent,
     on_reuse: Callable[[str], None] = lambda step: None,
 ) -> LocalResult:
@@ -68,6 +69,7 @@ def run_locally(
         settings: shards and parallelism; resources have no effect here.
         gate: champion and policy of the promotion; a decision is made, and nothing is promoted.
         policy: of the metadata's validation, as YAML; the shipped one where empty.
+        tracking_uri: address of an MLflow server; the workspace's own MLflow where empty.
         on_progress: told of steps done and of pieces of each stage.
         on_reuse: told of each step whose finished outputs are used again.
 
@@ -77,7 +79,9 @@ def run_locally(
         TrainingInterruptedError: SIGTERM came.
     """
     workspace = workspace.resolve()
-    parameters = local_parameters(workspace, config, data_version, settings, gate=gate, policy=policy)
+    parameters = local_parameters(
+        workspace, config, data_version, settings, gate=gate, policy=policy, tracking_uri=tracking_uri
+    )
     record = new_record(config, parameters)
     if record.path(workspace).is_file():
         record = load_record(record.path(workspace))

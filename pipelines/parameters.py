@@ -16,7 +16,14 @@ from pipelines.settings import PipelineSettings
 
 
 def local_parameters(
-    workspace: Path, config: Config, data_version: str, settings: PipelineSettings, *, gate: Gate, policy: str = ""
+    workspace: Path,
+    config: Config,
+    data_version: str,
+    settings: PipelineSettings,
+    *,
+    gate: Gate,
+    policy: str = "",
+    tracking_uri: str = "",
 ) -> dict[str, Any]:
     """Parameters of a run in a workspace on this machine.
 
@@ -27,10 +34,13 @@ def local_parameters(
         settings: shards.
         gate: champion and policy of the promotion.
         policy: of the metadata's validation, as YAML; the shipped one where empty.
+        tracking_uri: address of an MLflow server; the workspace's own MLflow where empty.
     """
     from integrations.tracking import TrackingSettings
 
-    state = workspace / "state"
+    state, tracking = workspace / "state", TrackingSettings.embedded(workspace)
+    if tracking_uri:
+        tracking = TrackingSettings(uri=tracking_uri, spool=tracking.spool)
     return _parameters(
         config,
         data_version,
@@ -41,7 +51,7 @@ def local_parameters(
         store=str(state / "cohorts"),
         ledger=str(workspace / "splits.csv"),
         state=str(state / "checkpoints"),
-        tracking=json.dumps(asdict(TrackingSettings.embedded(workspace)), sort_keys=True),
+        tracking=json.dumps(asdict(tracking), sort_keys=True),
     )
 
 

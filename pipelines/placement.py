@@ -11,7 +11,7 @@ def place(task: Any, step: str, settings: PipelineSettings) -> None:
     """Apply the settings of a step to its task."""
     own = settings.of(step)
     task.set_display_name(step)
-    task.set_container_image(settings.image)
+    task.set_container_image(settings.image_of(step))
     task.set_caching_options(enable_caching=own.cache)
     _set_resources(task, own)
     if own.retries:

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 IMAGE = "registry.example/covidctnet-python@sha256:" + "0123456789abcdef" * 4
-SOURCES = ("cli", "components", "covidctnet", "integrations", "pipelines", "serving")
+SOURCES = ("cli", "components", "covidctnet", "infra", "integrations", "pipelines", "serving")
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Write networks to disk and load them again for inference."""
 
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,11 @@ def load_denoiser(folder: Path, config: ResidualConfig) -> "Denoiser":
         from covidctnet.networks.openvino_denoiser import OpenVinoDenoiser
 
         return OpenVinoDenoiser(folder / EXPORTED_DENOISER, config.batch_size)
+    if importlib.util.find_spec("keras") is None:
+        raise BundleError(
+            "this bundle's denoiser runs on TensorFlow, which is not installed here; use an image or a lock file that "
+            "has it (serve, transformer with ACCELERATOR=gpu), or train with residual.backend openvino"
+        )
     from covidctnet.networks.keras_denoiser import KerasDenoiser
 
     return KerasDenoiser(load_keras_denoiser(folder))

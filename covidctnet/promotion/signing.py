@@ -1,4 +1,4 @@
-"""Ed25519 signatures (RFC 8032): who holds the private key writes the log, who holds the public key checks it."""
+"""Ed25519 signatures (RFC 8032): who holds the private key writes, who holds the public key checks."""
 
 import base64
 import binascii
@@ -11,18 +11,18 @@ from covidctnet.errors import PromotionError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-_CONTEXT = b"covidctnet promotion log v1\n"
-"""Part of every signed message, so that a signature of this key for another purpose is none here."""
+PROMOTION_LOG, BUNDLE = "covidctnet promotion log v1\n", "covidctnet bundle v1\n"
+"""Purposes. One is part of every signed message, so that a signature for another purpose is none here."""
 
 
 class Verifier:
-    """Checks signatures with a public key."""
+    """Checks signatures with a public key, for one purpose."""
 
-    def __init__(self, key: "Ed25519PublicKey") -> None:
-        self._key = key
+    def __init__(self, key: "Ed25519PublicKey", purpose: str = PROMOTION_LOG) -> None:
+        self._key, self._purpose = key, purpose
 
     @classmethod
-    def load(cls, path: Path) -> "Verifier":
+    def load(cls, path: Path, purpose: str = PROMOTION_LOG) -> "Verifier":
         """Read a public key in PEM.
 
         Raises:
@@ -37,27 +37,27 @@ class Verifier:
             raise PromotionError(f"{path.name} is no public key in PEM") from None
         if not isinstance(key, Ed25519PublicKey):
             raise PromotionError(f"{path.name} must be an Ed25519 key; make one with `covidctnet model key`")
-        return cls(key)
+        return cls(key, purpose)
 
     def accepts(self, message: str, signature: str) -> bool:
         """Whether a signature in base64 fits the message."""
         from cryptography.exceptions import InvalidSignature
 
         try:
-            self._key.verify(base64.b64decode(signature, validate=True), _CONTEXT + message.encode())
+            self._key.verify(base64.b64decode(signature, validate=True), (self._purpose + message).encode())
         except (InvalidSignature, binascii.Error, ValueError):
             return False
         return True
 
 
 class Signer:
-    """Signs with a private key."""
+    """Signs with a private key, for one purpose."""
 
-    def __init__(self, key: "Ed25519PrivateKey") -> None:
-        self._key = key
+    def __init__(self, key: "Ed25519PrivateKey", purpose: str = PROMOTION_LOG) -> None:
+        self._key, self._purpose = key, purpose
 
     @classmethod
-    def load(cls, path: Path) -> "Signer":
+    def load(cls, path: Path, purpose: str = PROMOTION_LOG) -> "Signer":
         """Read a private key in PEM.
 
         Raises:
@@ -75,16 +75,16 @@ class Signer:
             raise PromotionError(f"{path.name} is no private key in PEM without password") from None
         if not isinstance(key, Ed25519PrivateKey):
             raise PromotionError(f"{path.name} must be an Ed25519 key; make one with `covidctnet model key`")
-        return cls(key)
+        return cls(key, purpose)
 
     @property
     def verifier(self) -> Verifier:
         """Of the matching public key."""
-        return Verifier(self._key.public_key())
+        return Verifier(self._key.public_key(), self._purpose)
 
     def sign(self, message: str) -> str:
         """Signature in base64; the same message gives the same signature."""
-        return base64.b64encode(self._key.sign(_CONTEXT + message.encode())).decode("ascii")
+        return base64.b64encode(self._key.sign((self._purpose + message).encode())).decode("ascii")
 
 
 def public_path(private: Path) -> Path:

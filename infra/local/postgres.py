@@ -23,10 +23,10 @@ def make_postgres(folder: Path, access: Access) -> Service:
         "logging_collector": "off",
     }
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    ready = [_program("pg_isready"), "-q", "-h", HOST, "-p", str(access.postgres_port)]
+    ready = [find_postgres_program("pg_isready"), "-q", "-h", HOST, "-p", str(access.postgres_port)]
     return Service(
         name="PostgreSQL",
-        command=[_program("postgres"), "-D", str(folder / "postgres"), *options],
+        command=[find_postgres_program("postgres"), "-D", str(folder / "postgres"), *options],
         log=folder / "postgres.log",
         healthy=lambda: subprocess.run(ready, check=False).returncode == 0,
         # A fast shutdown: it ends the sessions and writes all down.
@@ -38,7 +38,7 @@ def make_postgres(folder: Path, access: Access) -> Service:
 def postgres_is_installed() -> bool:
     """Whether the server's programs are there."""
     try:
-        _program("initdb")
+        find_postgres_program("initdb")
     except StackError:
         return False
     return True
@@ -46,7 +46,17 @@ def postgres_is_installed() -> bool:
 
 def make_database(access: Access) -> None:
     """Make MLflow's database in a running server, where it is not there."""
-    command = [_program("createdb"), "-h", HOST, "-p", str(access.postgres_port), "-U", USER, "-w", DATABASE]
+    command = [
+        find_postgres_program("createdb"),
+        "-h",
+        HOST,
+        "-p",
+        str(access.postgres_port),
+        "-U",
+        USER,
+        "-w",
+        DATABASE,
+    ]
     environment = {**os.environ, "PGPASSWORD": access.postgres_password}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if result.returncode and "already exists" not in result.stderr:
@@ -61,7 +71,7 @@ def _init_cluster(folder: Path, access: Access) -> None:
     password = folder / "postgres.password"
     write_secret(password, access.postgres_password)
     command = [
-        _program("initdb"), "-D", str(data), "-U", USER, f"--pwfile={password}", "-A", "scram-sha-256",
+        find_postgres_program("initdb"), "-D", str(data), "-U", USER, f"--pwfile={password}", "-A", "scram-sha-256",
         "-E", "UTF8", "--locale=C.UTF-8",
     ]  # fmt: skip
     user = _system_user()
@@ -80,6 +90,11 @@ def _system_user() -> str | None:
     return _SYSTEM_USER if os.geteuid() == 0 else None
 
 
-def _program(name: str) -> str:
+def find_postgres_program(name: str) -> str:
+    """Path of one of PostgreSQL's programs, of the newest release that is installed.
+
+    Raises:
+        StackError: it is not installed.
+    """
     newest = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -int(path.parent.name))
     return find_program(name, *map(str, newest))

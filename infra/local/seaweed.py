@@ -38,6 +38,8 @@ def make_seaweed(folder: Path, access: Access) -> Service:
         # It reports usage to its makers unless told otherwise.
         "master.telemetry": "false",
         "master.volumeSizeLimitMB": 64,
+        # As many as the disk holds: each bucket takes some of its own, and the usual eight are gone with the third.
+        "volume.max": 0,
         "volume.preStopSeconds": 0,
         "s3.iam": "false",
         "s3.port.iceberg": 0,

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +15,9 @@ from pathlib import Path
 from covidctnet.errors import CovidCTNetError
 
 HOST = "127.0.0.1"
+
+MARK = "COVIDCTNET_STACK"
+"""Names the stack's folder in the environment of its keeper, and so of all that runs for it."""
 
 
 class StackError(CovidCTNetError):
@@ -68,6 +72,10 @@ class Service:
                 last = self.log.read_text("utf-8", "replace").strip().splitlines()[-1:]
                 raise StackError(f"{self.name} does not answer; its log ends with: {''.join(last)}")
             time.sleep(0.1)
+
+    def has_ended(self) -> bool:
+        """Whether it was started and runs no more."""
+        return self._process is not None and self._process.poll() is not None
 
     def stop(self) -> None:
         """Ask it to end, and end it and all that it started after some time."""
@@ -128,3 +136,12 @@ def listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex((HOST, port)) == 0
+
+
+def answers(address: str) -> bool:
+    """Whether an HTTP address of loopback answers with 200."""
+    try:
+        with urllib.request.urlopen(address, timeout=5.0) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

@@ -13,7 +13,7 @@ import shlex
 import signal
 import subprocess
 import sys
-import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,7 @@ from covidctnet.telemetry import SWITCHES
 from infra.local.access import Access, write_secret
 from infra.local.postgres import make_database, make_postgres
 from infra.local.seaweed import BUCKET, make_bucket, make_seaweed
-from infra.local.service import HOST, Service
+from infra.local.service import HOST, Service, answers
 
 
 class LocalStack:
@@ -32,19 +32,25 @@ class LocalStack:
 
     Args:
         folder: data, logs and credentials. Run as root, PostgreSQL's own user must be able to reach it.
+        on_start: told of each service as it answers.
 
     Raises:
         StackError: a service is not installed, or does not start.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, on_start: Callable[[Service], None] = lambda service: None) -> None:
         self.folder = folder.resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.access = Access.in_folder(self.folder)
         self.postgres = make_postgres(self.folder, self.access)
         self.seaweed = make_seaweed(self.folder, self.access)
         self.mlflow = make_mlflow(self.folder, self.access)
-        self._started = ExitStack()
+        self._started, self._on_start = ExitStack(), on_start
+
+    @property
+    def services(self) -> tuple[Service, ...]:
+        """All three, in the order of their start."""
+        return self.postgres, self.seaweed, self.mlflow
 
     def __enter__(self) -> Self:
         try:
@@ -63,6 +69,7 @@ class LocalStack:
     def _start(self, service: Service) -> None:
         self._started.callback(service.stop)
         service.start()
+        self._on_start(service)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._started.close()
@@ -96,16 +103,8 @@ def make_mlflow(folder: Path, access: Access) -> Service:
             "PYTHONWARNINGS": "ignore",
         },
         log=folder / "mlflow.log",
-        healthy=lambda: _answers(f"{access.mlflow_uri}/health"),
+        healthy=lambda: answers(f"{access.mlflow_uri}/health"),
     )
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=5.0) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 def main(arguments: list[str]) -> int:

@@ -30,6 +30,9 @@ STEPS = (
 )
 """All steps, in the order of the data flow."""
 
+NETWORK_STEPS = frozenset({"train denoiser", "extract residuals", "train classifier", "evaluate"})
+"""Steps that run a network; the others do without TensorFlow."""
+
 Cpu = Annotated[str, Field(pattern=r"^([1-9][0-9]*m?)?$")]
 Memory = Annotated[str, Field(pattern=r"^([1-9][0-9]*(Ki|Mi|Gi|Ti|K|M|G|T))?$")]
 
@@ -85,6 +88,7 @@ class PipelineSettings:
 
     Attributes:
         image: of all steps; pinned by digest wherever a container runs.
+        train_image: of the `NETWORK_STEPS`, so that the others do without TensorFlow; `image` where empty.
         cases_per_shard: most cases of a shard.
         parallelism: shards that run side by side.
         shared_disk: claim of a volume; None where the steps share a file system already.
@@ -93,6 +97,7 @@ class PipelineSettings:
     """
 
     image: str
+    train_image: str = ""
     cases_per_shard: Annotated[int, Field(ge=1, le=100_000)] = 200
     parallelism: Annotated[int, Field(ge=1, le=1000)] = 1
     shared_disk: SharedDisk | None = None
@@ -108,25 +113,31 @@ class PipelineSettings:
         """The settings of a step."""
         return self.steps.get(step, StepSettings())
 
-    def require_pinned_image(self) -> None:
+    def image_of(self, step: str) -> str:
+        """The image that a step runs in."""
+        return self.train_image if self.train_image and step in NETWORK_STEPS else self.image
+
+    def require_pinned_images(self) -> None:
         """Refuse an image that could change under its name.
 
         Raises:
             ConfigError: there is no digest.
         """
-        if not _PINNED.fullmatch(self.image):
-            raise ConfigError(
-                f"the image must be pinned by its digest, as in registry/covidctnet@sha256:..., not {self.image!r}; "
-                "give it with --image or in the settings file"
-            )
+        for image in sorted({self.image_of(step) for step in STEPS}):
+            if not _PINNED.fullmatch(image):
+                raise ConfigError(
+                    f"the image must be pinned by its digest, as in registry/covidctnet@sha256:..., not {image!r}; "
+                    "give it with --image and --train-image or in the settings file"
+                )
 
 
-def load_settings(name_or_path: str, *, image: str | None = None) -> PipelineSettings:
+def load_settings(name_or_path: str, *, image: str | None = None, train_image: str | None = None) -> PipelineSettings:
     """Read shipped settings by name, `local` or `cluster`, or a YAML file by path.
 
     Args:
         name_or_path: a name or a path.
         image: replaces the image of the file.
+        train_image: replaces the image of the steps that run a network.
 
     Raises:
         ConfigError: there is no such file, or a field is refused.
@@ -141,4 +152,6 @@ def load_settings(name_or_path: str, *, image: str | None = None) -> PipelineSet
     values = parse_mapping(text, f"the file of settings {name_or_path!r}")
     if image is not None:
         values["image"] = image
+    if train_image is not None:
+        values["train_image"] = train_image
     return check_values(PipelineSettings, values, "settings")

@@ -66,6 +66,17 @@ def test_every_step_has_the_pinned_image_and_its_resources(compiled: Path) -> No
     assert all("memoryRequest" in container["resources"] for container in found.values())
 
 
+def test_only_steps_that_run_a_network_get_the_image_that_can(tmp_path: Path) -> None:
+    train = IMAGE.replace("covidctnet-python", "covidctnet-train")
+    compiled = compile_pipeline(load_settings("cluster", image=IMAGE, train_image=train), tmp_path / "training.yaml")
+    images = {name: container["image"] for name, container in containers(compiled).items()}
+    wanted = {"train denoiser", "extract residuals", "train classifier", "evaluate"}
+    assert {name for name, image in images.items() if image == train} == wanted
+    assert {image for name, image in images.items() if name not in wanted} == {IMAGE}
+    with pytest.raises(ConfigError, match="covidctnet-train:1"):
+        compile_pipeline(load_settings("cluster", image=IMAGE, train_image="covidctnet-train:1"), tmp_path / "p.yaml")
+
+
 def test_three_steps_ask_for_a_gpu_on_nodes_that_have_one(compiled: Path) -> None:
     wanted = {name for name, container in containers(compiled).items() if "accelerator" in container["resources"]}
     assert wanted == {"train denoiser", "extract residuals", "train classifier"}

@@ -96,16 +96,18 @@ def test_every_image_is_pinned(rendered: Rendered) -> None:
     assert len(images) == 2
     for image in images:
         assert PINNED.search(image), image
-    assert PINNED.search("covidctnet-serve:latest") is None
-    assert PINNED.search("covidctnet-serve") is None
+    assert PINNED.search("covidctnet-transformer:latest") is None
+    assert PINNED.search("covidctnet-transformer") is None
 
 
 def test_images_are_of_this_release_and_of_the_tensorflow_that_trains(rendered: Rendered) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     (image,) = (container["image"] for container in containers(rendered.transformer))
-    assert image == f"covidctnet-serve:{project['version']}" + ("-gpu" if rendered.overlay == "gpu" else "")
+    assert image == f"covidctnet-transformer:{project['version']}" + ("-gpu" if rendered.overlay == "gpu" else "")
     (server,) = (container["image"] for container in containers(rendered.predictor))
-    (api,) = (name for name in project["optional-dependencies"]["serve"] if name.startswith("tensorflow-serving-api=="))
+    (api,) = (
+        name for name in project["optional-dependencies"]["transformer"] if name.startswith("tensorflow-serving-api==")
+    )
     assert server.partition(":")[2] == api.partition("==")[2]
 
 

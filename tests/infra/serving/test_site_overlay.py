@@ -41,7 +41,10 @@ def test_a_site_names_its_bundle_once_for_both_halves(site: Rendered) -> None:
 
 def test_a_site_pins_both_images_by_digest(site: Rendered) -> None:
     images = [container["image"] for pod in site.pods.values() for container in containers(pod)]
-    assert sorted(image.partition("@")[0] for image in images) == ["site/covidctnet-serve", "site/tensorflow-serving"]
+    assert sorted(image.partition("@")[0] for image in images) == [
+        "site/covidctnet-transformer",
+        "site/tensorflow-serving",
+    ]
     assert all(PINNED.search(image) and "@sha256:" in image for image in images)
 
 
