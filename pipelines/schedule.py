@@ -83,7 +83,7 @@ def schedule(endpoint: Endpoint, settings: PipelineSettings, plan: Schedule) -> 
         ConfigError: the image is not pinned by its digest.
         PipelineError: the endpoint does not answer, or refuses.
     """
-    settings.require_pinned_image()
+    settings.require_pinned_images()
     with connect(endpoint) as client, tempfile.TemporaryDirectory() as folder:
         package = Path(folder) / "retraining.yaml"
         compiler.Compiler().compile(build_retraining(settings), str(package))
