@@ -30,7 +30,7 @@ STEPS = (
 )
 """All steps, in the order of the data flow."""
 
-NETWORK_STEPS = frozenset({"train denoiser", "extract residuals", "train classifier", "evaluate"})
+NETWORK_STEPS = frozenset({"train denoiser", "extract residuals", "train classifier", "evaluate", "gate"})
 """Steps that run a network; the others do without TensorFlow."""
 
 Cpu = Annotated[str, Field(pattern=r"^([1-9][0-9]*m?)?$")]
