@@ -5,7 +5,7 @@ import base64
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -75,7 +75,6 @@ class MailServer:
                 break
             else:
                 await say("250 ok")
-        writer.close()
 
 
 @contextmanager
@@ -87,14 +86,29 @@ def mail_server(
     loop, ready = asyncio.new_event_loop(), threading.Event()
     stop = asyncio.Event()
 
+    sessions: set[asyncio.Task[None]] = set()
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        sessions.add(task)
+        try:
+            await server.handle(reader, writer, starttls)
+        finally:
+            writer.close()
+            # A client may leave without a word of TLS.
+            with suppress(OSError):
+                await writer.wait_closed()
+
     async def serve() -> None:
-        listening = await asyncio.start_server(
-            lambda reader, writer: server.handle(reader, writer, starttls), "127.0.0.1", 0, ssl=tls
-        )
+        listening = await asyncio.start_server(meet, "127.0.0.1", 0, ssl=tls)
         server.port = listening.sockets[0].getsockname()[1]
         ready.set()
         async with listening:
             await stop.wait()
+        for task in sessions:
+            task.cancel()
+        await asyncio.gather(*sessions, return_exceptions=True)
 
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()

@@ -70,7 +70,7 @@ def test_only_steps_that_run_a_network_get_the_image_that_can(tmp_path: Path) ->
     train = IMAGE.replace("covidctnet-python", "covidctnet-train")
     compiled = compile_pipeline(load_settings("cluster", image=IMAGE, train_image=train), tmp_path / "training.yaml")
     images = {name: container["image"] for name, container in containers(compiled).items()}
-    wanted = {"train denoiser", "extract residuals", "train classifier", "evaluate"}
+    wanted = {"train denoiser", "extract residuals", "train classifier", "evaluate", "gate"}
     assert {name for name, image in images.items() if image == train} == wanted
     assert {image for name, image in images.items() if name not in wanted} == {IMAGE}
     with pytest.raises(ConfigError, match="covidctnet-train:1"):

@@ -19,7 +19,7 @@ from integrations.tracking_client import TrackingSettings, make_client
 from tests.cli.test_commands import refused
 from tests.helpers.serving import ROOT, ZIP, wait_for
 from tests.helpers.two_pairs import TwoPairs, break_classifier, load_on, make_two_pairs
-from tests.serving.test_lifecycle import serving
+from tests.serving.test_serve_command import serving
 
 pytestmark = pytest.mark.slow
 
