@@ -28,6 +28,8 @@ from tests.helpers.two_pairs import Load, TwoPairs, load_on
 from tests.serving.test_following import events
 from tests.serving.test_serve_command import serving
 
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
 ROOT = Path(__file__).parents[1]
 SECRET = "a-secret-of-the-story"
 PROFILE = """
@@ -184,7 +186,6 @@ def branch(hospital: Desk, folder: Path) -> Desk:
     return desk
 
 
-@pytest.mark.long
 def test_shuffled_labels_are_refused_and_the_reason_is_told(hospital: Desk, tmp_path: Path) -> None:
     desk = branch(hospital, tmp_path)
     champion = desk.aliases("aliases")["champion"]
@@ -268,7 +269,6 @@ def draw_studies(site: str) -> list[bytes]:
     ]
 
 
-@pytest.mark.long
 def test_a_new_site_becomes_a_challenger_then_champion_under_load_and_is_rolled_back(grown: Grown) -> None:
     desk, load, outcome = grown.desk, grown.load, grown.outcome
     first, second = grown.pairs.ids
@@ -315,7 +315,6 @@ def test_a_new_site_becomes_a_challenger_then_champion_under_load_and_is_rolled_
     assert moves == ["challenge", "promote", "challenge", "promote", "rollback"]
 
 
-@pytest.mark.long
 def test_no_patient_changes_split_when_the_cohort_grows(grown: Grown) -> None:
     after = grown.desk.splits()
     assert len(after) == len(grown.before) + 30
