@@ -17,6 +17,8 @@ from covidctnet.errors import (
     ClusterOutageError,
     ConfigError,
     CovidCTNetError,
+    LogTamperedError,
+    PromotionError,
     RolloutConflictError,
     RolloutInterruptedError,
     TrackingOutageError,
@@ -27,8 +29,8 @@ from integrations.webhook_signatures import MLFLOW, verify
 
 _LOGGER = logging.getLogger(__name__)
 _SHORTEST_SECRET = 16
-_PASSING = (ClusterOutageError, RolloutConflictError, TrackingOutageError)
-"""What ends by itself: tried until it has, for nobody watches a roll-out that was given up."""
+_PASSING = (ClusterOutageError, PromotionError, RolloutConflictError, TrackingOutageError)
+"""What ends by itself, a log that cannot be read among it: tried until it has, for nobody watches what was given up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,7 +214,8 @@ class RegistryWebhook:
             raise
         except CovidCTNetError as error:
             _LOGGER.error("version %s was not rolled out: %s", version, error)
-            return Ending(outcome="failed", reasons=(str(error),), passing=isinstance(error, _PASSING))
+            passing = isinstance(error, _PASSING) and not isinstance(error, LogTamperedError)
+            return Ending(outcome="failed", reasons=(str(error),), passing=passing)
         except Exception as error:  # noqa: BLE001 - one roll-out that fails must not end the receiver
             _LOGGER.error("version %s was not rolled out: %s", version, type(error).__name__)
             return Ending(outcome="failed", reasons=(type(error).__name__,))
