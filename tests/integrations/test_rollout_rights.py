@@ -146,7 +146,7 @@ def test_the_receiver_calls_what_is_there_with_the_rights_of_a_roll_out(
     assert (parsed["gateway"], parsed["log"], parsed["heads"]) == (
         "gateways/hospital", "s3://promotion/log", "s3://promotion-heads/heads",
     )  # fmt: skip
-    assert parsed["tracking"] == "http://mlflow.mlflow:5000"
+    assert parsed["tracking"] == "http://mlflow.covidctnet-tracking:5000"
     mounts = [Path(mount["mountPath"]) for mount in container["volumeMounts"]]
     for name in ("certificate", "certificate_key", "inbox", "public_key"):
         assert parsed[name].parent in mounts, name
