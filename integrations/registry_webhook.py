@@ -184,11 +184,19 @@ class RegistryWebhook:
         while not self._halt.is_set():
             self._wake.wait()
             self._wake.clear()
-            current, tries = (0, ""), 0
-            while not self._halt.is_set() and (waiting := self._inbox.newest()) is not None:
-                tries = tries + 1 if waiting == current else 1
-                current = waiting
-                self._follow(*waiting, tries)
+            try:
+                self._empty_inbox()
+            except Exception as error:  # noqa: BLE001 - a full disk passes; who takes deliveries must work on them
+                _LOGGER.error("deliveries cannot be worked through, they wait: %s", type(error).__name__)
+                self._halt.wait(self._settings.wait_seconds)
+                self._wake.set()
+
+    def _empty_inbox(self) -> None:
+        current, tries = (0, ""), 0
+        while not self._halt.is_set() and (waiting := self._inbox.newest()) is not None:
+            tries = tries + 1 if waiting == current else 1
+            current = waiting
+            self._follow(*waiting, tries)
 
     def _follow(self, number: int, version: str, tries: int) -> None:
         """Try a delivery once more; it waits on where it was interrupted or is to be tried again."""

@@ -250,6 +250,24 @@ def test_an_outage_is_told_once_and_tried_until_it_is_over(desk: Desk) -> None:
     assert desk.told == [(1, "7", "failed"), (1, "7", "rolled out")]
 
 
+def test_whoever_takes_deliveries_goes_on_working_after_an_error_of_its_own(desk: Desk) -> None:
+    faults = [OSError("no space"), ValueError("odd")]
+
+    class Forgetful(Inbox):
+        def finish(self, number: int, outcome: str, *, overtakes: bool = True) -> None:
+            if faults:
+                raise faults.pop()
+            super().finish(number, outcome, overtakes=overtakes)
+
+    receiver = desk.receiver()
+    receiver._inbox = Forgetful(desk.folder / "inbox.db")
+    receiver.start()
+    assert receiver.take(*delivery()) == 202
+    assert desk.settled() == [("7", "rolled out")]
+    receiver.stop()
+    assert desk.called == ["7"] * 3
+
+
 class Long:
     """A roll-out that goes on until it is interrupted, or until it is let go."""
 
