@@ -138,8 +138,8 @@ class Desk:
         )  # fmt: skip
         return told
 
-    def aliases(self, *arguments: object) -> dict[str, str | None]:
-        found: dict[str, str | None] = json.loads(self.call("model", *arguments, "--json"))
+    def aliases(self, *arguments: object) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.call("model", *arguments, "--json"))
         return found
 
     def splits(self) -> dict[str, str]:
@@ -167,6 +167,9 @@ def hospital(tmp_path_factory: pytest.TempPathFactory, hook: HookServer) -> Desk
     (desk.folder / "story.yaml").write_text(PROFILE)
     (desk.folder / "retrain.yaml").write_text(yaml.safe_dump(RETRAIN))
     (desk.folder / "gate.yaml").write_text(yaml.safe_dump(GATE))
+    # Always the same pseudonyms, and so the same splits: the story must not end by luck.
+    (desk.folder / "keys.json").write_text(json.dumps({"keys": [bytes(range(32)).hex()]}))
+    (desk.folder / "keys.json").chmod(0o600)
     (desk.folder / "notify.yaml").write_text(yaml.safe_dump({"webhooks": [{"url": hook.url}], "tries": 1}))
     desk.call("data", "init", desk.workspace)
     desk.call("model", "key")
@@ -310,6 +313,7 @@ def test_a_new_site_becomes_a_challenger_then_champion_under_load_and_is_rolled_
     for moment, (champion, challenger) in moments.items():
         found = desk.aliases("history", "--at", moment)
         assert (found["champion"], found["challenger"]) == (champion, challenger), moment
+        assert found["versions"]["champion"] == (1 if champion == first else 2)
     assert desk.aliases("history", "--at", "2020-01-01T00:00Z")["champion"] is None
     moves = [move["action"] for move in json.loads(desk.call("model", "history", "--json"))["moves"]]
     assert moves == ["challenge", "promote", "challenge", "promote", "rollback"]

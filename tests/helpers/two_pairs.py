@@ -63,7 +63,9 @@ class TwoPairs:
         """No denoiser of one with the classifier of the other says what a pair says, for any study."""
         for volume in self._volumes(self._predictors[0]):
             said = [
-                Predictor(one.bundle, denoiser=one._denoiser, classify=other._classify).predict(volume).probabilities
+                json.loads(
+                    Predictor(one.bundle, denoiser=one._denoiser, classify=other._classify).predict(volume).to_json()
+                )
                 for one in self._predictors
                 for other in self._predictors
             ]
@@ -88,8 +90,13 @@ def _study(number: int) -> bytes:
     return zip_of(make_files(hu, series=str(number)))
 
 
-def _distance(one: dict[str, float], other: dict[str, float]) -> float:
-    return max(abs(one[name] - other[name]) for name in one)
+def _distance(one: Any, other: Any) -> float:
+    """The largest difference of any number in two answers."""
+    if isinstance(one, dict):
+        return max((_distance(value, other[name]) for name, value in one.items()), default=0.0)
+    if isinstance(one, list):
+        return max((_distance(*values) for values in zip(one, other, strict=False)), default=0.0)
+    return abs(one - other) if isinstance(one, float) and isinstance(other, float) else 0.0
 
 
 @dataclass
