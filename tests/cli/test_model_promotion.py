@@ -62,6 +62,7 @@ def test_promote_history_and_rollback(desk: Path) -> None:
     assert "v1" in shown.stdout
 
 
+@pytest.mark.slow
 def test_history_says_the_registered_version_and_does_without_a_registry_that_is_away(desk: Path) -> None:
     settings = TrackingSettings.embedded(desk)
     bundle = write_model(desk / "one", weights=b"one")
