@@ -21,7 +21,6 @@ def receive(
     inbox: Annotated[Path, typer.Option(help="SQLite file that keeps the deliveries.")] = Path("promotion/inbox.db"),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 for a free one.", min=0, max=65535)] = 8443,
-    alias: Annotated[str, typer.Option(help="Whose changes matter.")] = "champion",
     gateway: rolling.Gateway = "",
     template: rolling.Template = "cpu",
     policy: rolling.RolloutPolicy = "default",
@@ -40,7 +39,7 @@ def receive(
     tracking: options.Tracking = "",
     model: options.Model = "covidctnet",
 ) -> None:
-    """Roll out what an alias names, each time that it changes and the promotion log confirms it, until SIGTERM.
+    """Roll out each champion that the registry tells of and the promotion log confirms, until SIGTERM.
 
     The webhook's secret stands in COVIDCTNET_REGISTRY_WEBHOOK_SECRET; two, divided by a comma, while it is replaced.
     """
@@ -76,10 +75,10 @@ def receive(
     )
     secrets = [secret for secret in os.environ.get(SECRET, "").split(",") if secret]
     webhook = RegistryWebhook(
-        WebhookSettings(secrets=secrets, model=model, alias=alias),
+        WebhookSettings(secrets=secrets, model=model),
         Inbox(inbox),
         roll_out=lambda version, pause: roll_out_promoted(version, pause, log=opened, registry=registry, settings=site),
-        confirm=lambda version: is_confirmed(version, alias, log=opened, settings=registry),
+        confirm=lambda version: is_confirmed(version, "champion", log=opened, settings=registry),
         tell=lambda number, version, ending: tell_ending(number, version, ending, told),
     )
 

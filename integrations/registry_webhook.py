@@ -1,4 +1,4 @@
-"""Receive MLflow's registry webhooks: a signed change of an alias becomes one roll-out.
+"""Receive MLflow's registry webhooks: a signed change of the champion becomes one roll-out.
 
 What a delivery says is a hint and no authority: whoever may write to the registry can set an alias. The version that
 is rolled out is the one that the promotion log confirms.
@@ -29,6 +29,9 @@ from integrations.webhook_signatures import MLFLOW, verify
 
 _LOGGER = logging.getLogger(__name__)
 _SHORTEST_SECRET = 16
+_ALIAS = "champion"
+"""The only one that may serve: a challenger waits for its promotion."""
+
 _PASSING = (ClusterOutageError, PromotionError, RolloutConflictError, TrackingOutageError)
 """What ends by itself, a log that cannot be read among it: tried until it has, for nobody watches what was given up."""
 
@@ -55,7 +58,7 @@ RollOut = Callable[[str, Pause], Ending]
 """Brings a version of the registered model into service; called again with the same version, it does no harm."""
 
 Confirm = Callable[[str], bool]
-"""Whether the promotion log says that this version is the alias's."""
+"""Whether the promotion log says that this version is champion."""
 
 Tell = Callable[[int, str, Ending], None]
 """Tells people and systems what became of a delivery, by its number and version."""
@@ -68,7 +71,6 @@ class WebhookSettings:
     Attributes:
         secrets: of the webhook; two while one is replaced.
         model: name of the registered model.
-        alias: whose changes matter.
         window_seconds: how far a delivery's time may be from now.
         tries: how often a roll-out is tried before it has failed; an outage is tried for longer, and told then.
         wait_seconds: before the second try, doubled each time.
@@ -80,7 +82,6 @@ class WebhookSettings:
 
     secrets: Sequence[str]
     model: str = "covidctnet"
-    alias: str = "champion"
     window_seconds: float = 300.0
     tries: int = 3
     wait_seconds: float = 30.0
@@ -173,7 +174,7 @@ class RegistryWebhook:
         kind, data = (values["entity"], values["action"]), values["data"]
         if kind != ("model_version_alias", "created"):
             return None
-        if (data["name"], data["alias"]) != (self._settings.model, self._settings.alias):
+        if (data["name"], data["alias"]) != (self._settings.model, _ALIAS):
             return None
         version = str(data["version"])
         if not version.isascii() or not version.isdigit() or len(version) > 12:
@@ -231,7 +232,7 @@ class RegistryWebhook:
         return ending
 
     def _unconfirmed(self, version: str) -> Ending:
-        reason = f"the promotion log does not say that version {version} is {self._settings.alias}"
+        reason = f"the promotion log does not say that version {version} is {_ALIAS}"
         _LOGGER.warning("%s; nothing changes", reason)
         return Ending(outcome="not confirmed", reasons=(reason,))
 
