@@ -27,7 +27,7 @@ test: $(VENV)/.dev  ## Tests with coverage of covidctnet/
 test-slow: $(VENV)/.dev  ## The tests that take minutes
 	$(BIN)/python -m pytest -m "slow and not long and not containers" $(WORKERS) $(PYTEST_ARGS)
 
-test-long: $(VENV)/.dev  ## Kills of every step, the local stack, every failure of a roll-out, the paper profile
+test-long: $(VENV)/.dev  ## Kills of every step, the local stack, a third hospital, every failure of a roll-out, the paper profile
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
 
 images:  ## The five images, by podman or docker; TARGETS, ACCELERATOR=gpu

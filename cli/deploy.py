@@ -21,24 +21,34 @@ REFUSED = 3
 _VARIABLE = "COVIDCTNET_DEPLOY_"
 
 
+Gateway = Annotated[
+    str, typer.Option(envvar=f"{_VARIABLE}GATEWAY", help="NAMESPACE/NAME of the Gateway that clients come by.")
+]
+Template = Annotated[
+    str, typer.Option(envvar=f"{_VARIABLE}TEMPLATE", help="cpu, gpu, or a file: kubectl kustomize YOUR-OVERLAY.")
+]
+RolloutPolicy = Annotated[
+    str, typer.Option("--policy", envvar=f"{_VARIABLE}POLICY", help="Stages and bounds: `default`, or a YAML file.")
+]
+Storage = Annotated[
+    str, typer.Option(envvar=f"{_VARIABLE}STORAGE", help="Address of bundles with {pair_id}; the registry's own.")
+]
+Hostname = Annotated[list[str] | None, typer.Option(help="That the route answers for; may be repeated.")]
+Route = Annotated[str, typer.Option(help="Name of the HTTPRoute.")]
+Namespace = Annotated[str, typer.Option("--namespace", help="The context's own if not given.")]
+Context = Annotated[str, typer.Option(help="Of the kubeconfig.")]
+
+
 def deploy(
     model: Annotated[str, typer.Argument(help="A version, or @ and an alias: 3, @champion.")] = "",
-    gateway: Annotated[
-        str, typer.Option(envvar=f"{_VARIABLE}GATEWAY", help="NAMESPACE/NAME of the Gateway that clients come by.")
-    ] = "",
-    template: Annotated[
-        str, typer.Option(envvar=f"{_VARIABLE}TEMPLATE", help="cpu, gpu, or a file: kubectl kustomize YOUR-OVERLAY.")
-    ] = "cpu",
-    policy: Annotated[
-        str, typer.Option(envvar=f"{_VARIABLE}POLICY", help="Stages and bounds: `default`, or a YAML file.")
-    ] = "default",
-    storage: Annotated[
-        str, typer.Option(envvar=f"{_VARIABLE}STORAGE", help="Address of bundles with {pair_id}; the registry's own.")
-    ] = "",
-    hostname: Annotated[list[str] | None, typer.Option(help="That the route answers for; may be repeated.")] = None,
-    route: Annotated[str, typer.Option(help="Name of the HTTPRoute.")] = "covidctnet",
-    namespace: Annotated[str, typer.Option("--namespace", help="The context's own if not given.")] = "",
-    context: Annotated[str, typer.Option(help="Of the kubeconfig.")] = "",
+    gateway: Gateway = "",
+    template: Template = "cpu",
+    policy: RolloutPolicy = "default",
+    storage: Storage = "",
+    hostname: Hostname = None,
+    route: Route = "covidctnet",
+    namespace: Namespace = "",
+    context: Context = "",
     at_once: Annotated[bool, typer.Option("--at-once", help="Without shadow and canary: the way back.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Try a version that was returned before.")] = False,
     abort: Annotated[str, typer.Option("--abort", help="Go back to the earlier version, for this reason.")] = "",
@@ -52,8 +62,7 @@ def deploy(
 
     if bool(model) is bool(abort):
         raise ConfigError("name a version, or say --abort and why")
-    if not gateway:
-        raise ConfigError("name the Gateway that clients come by with --gateway NAMESPACE/NAME")
+    require_gateway(gateway)
     settings = rolling.DeploySettings(
         gateway=gateway,
         template=template,
@@ -77,6 +86,16 @@ def deploy(
             uri, registry=registry, settings=settings, at_once=at_once, again=again, on_change=_show
         )
     _conclude(ended, json_output=json_output)
+
+
+def require_gateway(gateway: str) -> None:
+    """Refuse a roll-out that no client would come by.
+
+    Raises:
+        ConfigError: no Gateway is named.
+    """
+    if not gateway:
+        raise ConfigError("name the Gateway that clients come by with --gateway NAMESPACE/NAME")
 
 
 def _print_plan(plan: "Plan") -> None:

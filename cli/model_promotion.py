@@ -1,14 +1,14 @@
 """Commands of `covidctnet model` that compare, promote, roll back and say which version was live when."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli import model_options as options
-from cli.console import load_libraries, out, print_json, progress_bars, table
+from cli.console import err, load_libraries, out, print_json, progress_bars, table
 
 if TYPE_CHECKING:
     from covidctnet.promotion.aliases import Aliases
@@ -145,11 +145,35 @@ def _follow(log: "PromotionLog", tracking: str, model: str) -> None:
         sync_aliases(log, settings)
 
 
-def _print_aliases(aliases: "Aliases", *, json_output: bool) -> None:
+def _print_aliases(aliases: "Aliases", *, json_output: bool, versions: dict[str, int] | None = None) -> None:
+    found = asdict(aliases)
+    numbers = {name: (versions or {}).get(pair) for name, pair in found.items()}
     if json_output:
-        print_json(json.dumps(asdict(aliases), indent=2))
+        print_json(json.dumps(found | ({"versions": numbers} if versions is not None else {}), indent=2))
         return
-    out.print(table("aliases", ("alias", "bundle"), [(name, pair or "none") for name, pair in asdict(aliases).items()]))
+    rows = [
+        (name, pair or "none", *([numbers[name] or "-"] if versions is not None else []))
+        for name, pair in found.items()
+    ]
+    columns = ("alias", "bundle", *(["version"] if versions is not None else []))
+    out.print(table("aliases", columns, rows))
+
+
+def _versions(tracking: str, model: str) -> dict[str, int] | None:
+    """Registered versions by `pair_id`; None where no registry is named, or it does not answer."""
+    settings = options.tracking_settings(tracking, model)
+    if settings is None:
+        return None
+    from covidctnet.errors import TrackingError
+    from integrations.registry import list_models
+
+    try:
+        models = list_models(replace(settings, retry_seconds=0.0))
+    except TrackingError as error:
+        err.print(f"without versions: {error}", style="yellow", markup=False, highlight=False)
+        return None
+    # Of two versions of one bundle the newer one has the alias.
+    return {one.tags.get("pair_id", ""): one.version for one in reversed(models)}
 
 
 def history(
@@ -159,6 +183,8 @@ def history(
     heads: options.HeadPlace = options.HEADS,
     key: options.Key = options.KEY,
     public_key: options.PublicKey = None,
+    tracking: options.Tracking = "",
+    model: options.Model = "covidctnet",
     json_output: options.JsonFlag = False,
 ) -> None:
     """Check the log and show every move, or which version was live at a moment."""
@@ -170,7 +196,8 @@ def history(
         print_json("\n".join(opened.lines()))
         return
     if at:
-        _print_aliases(found.aliases_at(parse_time(at)), json_output=json_output)
+        live = found.aliases_at(parse_time(at))
+        _print_aliases(live, json_output=json_output, versions=_versions(tracking, model))
         return
     rows = [{**asdict(move), "at": move.at.isoformat(timespec="seconds")} for move in found.moves]
     if json_output:

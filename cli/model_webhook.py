@@ -1,4 +1,4 @@
-"""`covidctnet model receive`: MLflow's registry webhooks in, one roll-out out for each promotion."""
+"""`covidctnet model receive`: MLflow's registry webhooks in, one roll-out for each promotion and each rollback."""
 
 import os
 import signal
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cli import deploy as rolling
 from cli import model_options as options
 from cli.console import err
 
@@ -15,13 +16,22 @@ SECRET = "COVIDCTNET_REGISTRY_WEBHOOK_SECRET"
 
 
 def receive(
-    command: Annotated[list[str], typer.Argument(help="Called for each promotion; {version} becomes the version.")],
     certificate: Annotated[Path, typer.Option(help="Of this server, in PEM.")],
     certificate_key: Annotated[Path, typer.Option(help="Its private key, in PEM.")],
     inbox: Annotated[Path, typer.Option(help="SQLite file that keeps the deliveries.")] = Path("promotion/inbox.db"),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 for a free one.", min=0, max=65535)] = 8443,
-    alias: Annotated[str, typer.Option(help="Whose changes matter.")] = "champion",
+    gateway: rolling.Gateway = "",
+    template: rolling.Template = "cpu",
+    policy: rolling.RolloutPolicy = "default",
+    storage: rolling.Storage = "",
+    hostname: rolling.Hostname = None,
+    route: rolling.Route = "covidctnet",
+    namespace: rolling.Namespace = "",
+    context: rolling.Context = "",
+    notify: Annotated[
+        Path | None, typer.Option(envvar="COVIDCTNET_NOTIFY", help="YAML file: webhooks and mail to tell.")
+    ] = None,
     log: options.LogPlace = options.LOG,
     heads: options.HeadPlace = options.HEADS,
     key: options.Key = options.KEY,
@@ -29,25 +39,47 @@ def receive(
     tracking: options.Tracking = "",
     model: options.Model = "covidctnet",
 ) -> None:
-    """Turn each change of an alias that the promotion log confirms into a roll-out, until SIGTERM or Ctrl-C.
+    """Roll out each champion that the registry tells of and the promotion log confirms, until SIGTERM.
 
     The webhook's secret stands in COVIDCTNET_REGISTRY_WEBHOOK_SECRET; two, divided by a comma, while it is replaced.
     """
+    from covidctnet.rollout.policy import load_rollout_policy
     from integrations.aliases_mlflow import is_confirmed
-    from integrations.registry_webhook import RegistryWebhook, WebhookSettings, run_command
+    from integrations.notifications import load_notifications
+    from integrations.registry_webhook import RegistryWebhook, WebhookSettings
+    from integrations.rollout.deploy import DeploySettings, open_site
+    from integrations.rollout.on_promotion import roll_out_promoted, tell_ending
     from integrations.webhook_inbox import Inbox
     from integrations.webhook_server import serve_webhook
 
     registry = options.tracking_settings(tracking, model)
     if registry is None:
         raise typer.BadParameter("say where the registry is with --tracking")
-    opened = options.open_promotion_log(log, heads, key, public_key, writable=False)
+    rolling.require_gateway(gateway)
+    site = DeploySettings(
+        gateway=gateway,
+        template=template,
+        policy=policy,
+        namespace=namespace,
+        context=context,
+        hostnames=tuple(hostname or ()),
+        route=route,
+        storage=storage,
+    )
+    # Whatever is wrong with them is told now, and not at the first promotion.
+    load_rollout_policy(site.policy)
+    open_site(site)
+    opened, told = (
+        options.open_promotion_log(log, heads, key, public_key, writable=False),
+        load_notifications(notify),
+    )
     secrets = [secret for secret in os.environ.get(SECRET, "").split(",") if secret]
     webhook = RegistryWebhook(
-        WebhookSettings(secrets=secrets, model=model, alias=alias),
+        WebhookSettings(secrets=secrets, model=model),
         Inbox(inbox),
-        roll_out=run_command(command),
-        confirm=lambda version: is_confirmed(version, alias, log=opened, settings=registry),
+        roll_out=lambda version, pause: roll_out_promoted(version, pause, log=opened, registry=registry, settings=site),
+        confirm=lambda version: is_confirmed(version, "champion", log=opened, settings=registry),
+        tell=lambda number, version, ending: tell_ending(number, version, ending, told),
     )
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -22,6 +22,7 @@ CovidCTNetError
 │   └── PrivateRecordError      a record names a patient or a study, or is an image
 ├── RolloutError                a roll-out to a cluster cannot begin, or cannot go on
 │   ├── RolloutConflictError    another process is at it
+│   ├── RolloutInterruptedError  left where it is, on purpose
 │   ├── ClusterOutageError      the Kubernetes API did not answer in time; run it again
 │   └── ClusterRefusedError     the Kubernetes API refused what was asked
 ├── NotificationError           a notice could not be delivered; what it tells of stands
@@ -122,6 +123,10 @@ class RolloutError(CovidCTNetError):
 
 class RolloutConflictError(RolloutError):
     """Another process is at the same roll-out."""
+
+
+class RolloutInterruptedError(RolloutError):
+    """A roll-out was left where it is: this process ends, or another version is wanted. A rerun goes on."""
 
 
 class ClusterOutageError(RolloutError):

@@ -5,9 +5,7 @@ The table is what the validation of a data version looks at. It is made from the
 """
 
 import csv
-import io
 import os
-import zipfile
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -16,10 +14,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-import pydicom
 
 from covidctnet.cohort import Case, Cohort
 from covidctnet.config import Config, ReaderConfig
+from covidctnet.dicom.case_header import read_case_header
 from covidctnet.dicom.read import read_study
 from covidctnet.errors import CohortError, StudyError
 from covidctnet.machine import usable_cores
@@ -205,7 +203,4 @@ def _describe_volume(row: CaseMetadata, volume: Volume, body_part: str, refused:
 
 def _body_part(path: Path) -> str:
     """BodyPartExamined (0018,0015) of the first image, which the Volume does not carry."""
-    with zipfile.ZipFile(path) as archive:
-        first = min(entry.filename for entry in archive.infolist() if not entry.is_dir())
-        header = pydicom.dcmread(io.BytesIO(archive.read(first)), stop_before_pixels=True, force=True)
-    return str(header.get("BodyPartExamined") or "").strip()
+    return str(read_case_header(path).get("BodyPartExamined") or "").strip()

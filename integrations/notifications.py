@@ -1,4 +1,4 @@
-"""Tell people and systems how a retraining ended: webhooks and mail, without anything about a patient."""
+"""Tell people and systems how a retraining or a roll-out ended: webhooks and mail, nothing about a patient."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field
@@ -21,23 +21,25 @@ _LOGGER = logging.getLogger(__name__)
 _STRICT = ConfigDict(extra="forbid")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
-Event = Literal["challenger", "refused", "failed"]
+Event = Literal["challenger", "refused", "failed", "live", "returned", "not_live"]
 Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 Seconds = Annotated[float, Field(gt=0.0, le=300.0)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """How a retraining ended.
+    """How a retraining or a roll-out ended.
 
     Attributes:
-        event: `challenger` asks for a promotion.
+        event: of a retraining, of which `challenger` asks for a promotion, or of a roll-out: `live`, `returned` to the
+            earlier version, `not_live`.
         title: one line.
-        data_version: what was trained on.
+        data_version: what was trained on; empty for a roll-out.
         model_version: of the candidate in the registry, 0 where there is none.
         candidate, champion: `pair_id`; empty where there is none.
         reasons: in words, never about a case or a patient.
         next_step: what a person should do.
+        occasion: tells two notices apart that say the same, such as of two roll-outs of one version.
     """
 
     event: Event
@@ -48,6 +50,7 @@ class Notice:
     champion: str
     reasons: tuple[str, ...]
     next_step: str
+    occasion: str = ""
 
     def __post_init__(self) -> None:
         check_identity({"title": self.title, "next step": self.next_step, "reasons": "\n".join(self.reasons)})
@@ -138,7 +141,7 @@ class NotificationSettings:
 
     webhooks: tuple[WebhookTarget, ...] = ()
     mail: tuple[MailTarget, ...] = ()
-    events: tuple[Event, ...] = ("challenger", "refused", "failed")
+    events: tuple[Event, ...] = get_args(Event)
     tries: Annotated[int, Field(ge=1, le=10)] = 4
     wait_seconds: Annotated[float, Field(ge=0.0, le=60.0)] = 2.0
     timeout_seconds: Seconds = 15.0
@@ -197,7 +200,7 @@ def notify(notice: Notice, settings: NotificationSettings, *, only: Sequence[str
         except NotificationError as error:
             _LOGGER.warning("%s: %s", name, error)
             owed.append(name)
-        except Exception as error:  # noqa: BLE001 - whatever a library raises must not hide how the retraining ended
+        except Exception as error:  # noqa: BLE001 - whatever a library raises must not hide how the work ended
             _LOGGER.warning("%s: the notice was not delivered: %s", name, type(error).__name__)
             owed.append(name)
     return owed

@@ -41,11 +41,14 @@ class Inbox:
             ).fetchone()
         return (int(row[0]), str(row[1])) if row else None
 
-    def finish(self, number: int, outcome: str) -> None:
-        """Say what became of a delivery; older ones that wait are overtaken by it."""
+    def finish(self, number: int, outcome: str, *, overtakes: bool = True) -> None:
+        """Say what became of a delivery, and whether it overtakes older ones that wait."""
         with self._lock, closing(self._connect()) as database:
             database.execute("UPDATE deliveries SET outcome = ? WHERE number = ?", (outcome, number))
-            database.execute("UPDATE deliveries SET outcome = 'overtaken' WHERE outcome = '' AND number < ?", (number,))
+            if overtakes:
+                database.execute(
+                    "UPDATE deliveries SET outcome = 'overtaken' WHERE outcome = '' AND number < ?", (number,)
+                )
 
     def outcomes(self) -> list[tuple[str, str]]:
         """Version and outcome of each delivery, oldest first; the outcome of one that waits is empty."""

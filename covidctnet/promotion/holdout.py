@@ -2,12 +2,17 @@
 
 import csv
 import hashlib
+import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydicom.errors import InvalidDicomError
+
 from covidctnet.cohort import Case, Cohort
 from covidctnet.config import EvaluationConfig
+from covidctnet.dicom.case_header import read_case_header, sex_and_age_band
 from covidctnet.errors import PromotionError
 from covidctnet.evaluation.baselines import CaseDescription, fit_baseline, metadata_features
 from covidctnet.labels import label_index
@@ -41,7 +46,8 @@ class Holdout:
         Args:
             folder: of the cohort.
             ledger: `splits.csv`; patients without a row are left out.
-            demographics: CSV with the columns patient, sex, age_band; `demographics.csv` of the cohort when None.
+            demographics: CSV with the columns patient, sex, age_band; `demographics.csv` of the cohort when None. Who
+                is not in it is taken from the header of their first case, where the ingest kept age and sex.
 
         Raises:
             CohortError: table, ledger or zips are missing or contradict each other.
@@ -57,7 +63,7 @@ class Holdout:
         return cls(
             cohort=chosen,
             training=tuple(case for case in cohort.cases if splits.get(case.patient) == "train"),
-            demographics=_read_demographics(folder, demographics),
+            demographics=_of_headers(chosen) | _read_demographics(folder, demographics),
         )
 
     @property
@@ -111,6 +117,16 @@ def _describe(cases: Sequence[Case]) -> list[CaseDescription]:
         )
         for case in cases
     ]
+
+
+def _of_headers(cohort: Cohort) -> dict[str, tuple[str, str]]:
+    first = {case.patient: case.case for case in reversed(cohort.cases)}
+    found = {}
+    for patient, case in first.items():
+        # What is no image is refused where it is answered for.
+        with suppress(OSError, ValueError, zipfile.BadZipFile, InvalidDicomError):
+            found[patient] = sex_and_age_band(read_case_header(cohort.path(case)))
+    return found
 
 
 def _read_demographics(folder: Path, path: Path | None) -> dict[str, tuple[str, str]]:

@@ -75,6 +75,7 @@ def roll_out(
     at_once: bool = False,
     again: bool = False,
     on_change: OnChange = lambda rollout, figures: None,
+    clock: Clock | None = None,
 ) -> Rollout:
     """Have a registered version serve, by the stages of the policy; blocks until it or the earlier one does.
 
@@ -89,6 +90,7 @@ def roll_out(
         at_once: leave shadow and canary out, as for a way back to an earlier version.
         again: try a version that was returned before.
         on_change: told each state, and what was seen in it.
+        clock: whose `sleep` may raise `RolloutInterruptedError`; this process's own if not given.
 
     Returns:
         The last state: stage `done`, or `returned` with its reasons.
@@ -100,7 +102,7 @@ def roll_out(
         ConfigError: a setting is wrong, or there is no access to a cluster.
     """
     pair = find_pair(model, registry=registry, storage=settings.storage)
-    site, policy = open_site(settings), load_rollout_policy(settings.policy)
+    site, policy = open_site(settings, clock=clock), load_rollout_policy(settings.policy)
     return roll_out_pair(pair, site, policy, at_once=at_once, again=again, on_change=on_change)
 
 

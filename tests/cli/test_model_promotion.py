@@ -4,13 +4,17 @@ import json
 import sqlite3
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from covidctnet.bundle import load_bundle
+from integrations.registry import register_bundle
+from integrations.tracking_client import TrackingSettings
 from tests.cli.test_commands import call, refused
 from tests.covidctnet.promotion.test_moves import write_decision
 from tests.helpers.bundles import untrained_bundle
-from tests.helpers.contest import write_cohort
+from tests.helpers.contest import write_cohort, write_model
 from tests.helpers.promotion import make_policy, make_report
 
 POLICY = make_policy(bootstrap_samples=100, non_inferiority__groups=())
@@ -29,10 +33,10 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def aliases(*arguments: object) -> dict[str, str | None]:
+def aliases(*arguments: object) -> dict[str, Any]:
     result = call("model", *arguments, "--json")
     assert result.returncode == 0, result.stderr
-    found: dict[str, str | None] = json.loads(result.stdout)
+    found: dict[str, Any] = json.loads(result.stdout)
     return found
 
 
@@ -56,6 +60,24 @@ def test_promote_history_and_rollback(desk: Path) -> None:
     shown = call("model", "aliases")
     assert "champion" in shown.stdout
     assert "v1" in shown.stdout
+
+
+@pytest.mark.slow
+def test_history_says_the_registered_version_and_does_without_a_registry_that_is_away(desk: Path) -> None:
+    settings = TrackingSettings.embedded(desk)
+    bundle = write_model(desk / "one", weights=b"one")
+    register_bundle(write_model(desk / "other", weights=b"other"), run_key="other", settings=settings)
+    register_bundle(bundle, run_key="one", settings=settings)
+    pair_id = load_bundle(bundle).pair_id
+    decision = write_decision(desk / "first", make_report(pair_id), None)
+    assert aliases("promote", decision, "--why", "start")["champion"] == pair_id
+    asked = ("history", "--at", "2100-01-01T00:00Z", "--tracking")
+    found = aliases(*asked, settings.uri)
+    assert (found["champion"], found["versions"]) == (pair_id, {"champion": 2, "challenger": None, "previous": None})
+    away = call("model", *asked, "http://127.0.0.1:1")
+    assert away.returncode == 0
+    assert pair_id in away.stdout
+    assert "without versions: " in away.stderr
 
 
 def test_what_may_not_be_promoted_is_refused_in_one_line(desk: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,16 @@ from tests.helpers.series import crude_chest, make_files, zip_of
 BRANDS = ("SIEMENS", "GE MEDICAL SYSTEMS")
 
 
-def write_cohort(folder: Path, *, holdout: int = 9, train: int = 6) -> Path:
-    """Patients of the three labels in turn; the spine's density tells the label, which a stand-in network can read."""
+def write_cohort(
+    folder: Path, *, holdout: int = 9, train: int = 6, say: Callable[[Any, int], None] | None = None
+) -> Path:
+    """Patients of the three labels in turn; the spine's density tells the label, which a stand-in network can read.
+
+    Args:
+        folder: of the cohort.
+        holdout, train: patients of each split.
+        say: puts more into each header; told the patient's number.
+    """
     cases, rows = [], []
     for number in range(holdout + train):
         label = number % 3
@@ -27,8 +36,10 @@ def write_cohort(folder: Path, *, holdout: int = 9, train: int = 6) -> Path:
         name, patient = f"case-{number:02d}", f"patient-{number:02d}"
         brand = BRANDS[number // 3 % 2]
 
-        def edit(image: object, index: int, brand: str = brand) -> None:
-            image.Manufacturer = brand  # type: ignore[attr-defined]
+        def edit(image: Any, index: int, brand: str = brand, number: int = number) -> None:
+            image.Manufacturer = brand
+            if say is not None:
+                say(image, number)
 
         data = zip_of(make_files(hu, edit=edit))
         path = folder / "cases" / f"{name}.zip"

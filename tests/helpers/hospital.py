@@ -31,12 +31,7 @@ def write_export(
     for number in range(patients_per_class * len(LABELS)):
         label = number % len(LABELS)
         name = f"{site}-{number:03d}"
-
-        def edit(image: Any, index: int, name: str = name) -> None:
-            image.Manufacturer, image.ManufacturerModelName = manufacturer, model
-            image.PatientID, image.PatientName, image.BodyPartExamined = name, f"Doe^{name}", "CHEST"
-
-        for place, data in enumerate(make_files(draw_chest(rng, label), edit=edit, series=name)):
+        for place, data in enumerate(draw_series(rng, label, name, manufacturer=manufacturer, model=model)):
             path = folder / "series" / name / f"{place:03d}.dcm"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
@@ -47,6 +42,16 @@ def write_export(
         writer.writeheader()
         writer.writerows(rows)
     return folder
+
+
+def draw_series(rng: np.random.Generator, label: int, name: str, *, manufacturer: str, model: str) -> list[bytes]:
+    """A patient's series as the scanner sends it, with a name in it."""
+
+    def edit(image: Any, index: int) -> None:
+        image.Manufacturer, image.ManufacturerModelName = manufacturer, model
+        image.PatientID, image.PatientName, image.BodyPartExamined = name, f"Doe^{name}", "CHEST"
+
+    return make_files(draw_chest(rng, label), edit=edit, series=name)
 
 
 def draw_chest(rng: np.random.Generator, label: int) -> np.ndarray:

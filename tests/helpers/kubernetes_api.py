@@ -7,6 +7,7 @@ and logs of pods; it refuses a stale `resourceVersion` with 409, an unknown fiel
 import copy
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,6 +41,9 @@ _FITTING: set[str] = set()
 """Objects that were checked before: a schema of 20,000 lines takes its time."""
 
 
+SILENT, SILENT_SECONDS = -1, 1.0
+
+
 class RefusedError(Exception):
     """An answer other than the object."""
 
@@ -53,7 +57,7 @@ class Fault:
     """What happens to one request.
 
     Attributes:
-        status: answered instead of the object, 0 to cut the connection.
+        status: answered instead of the object, 0 to cut the connection, `SILENT` to leave it open for a while.
         after: do what was asked first, so that only the answer is lost.
     """
 
@@ -399,7 +403,9 @@ class _Handler(BaseHTTPRequestHandler):
         return [event for event in self.api.events if event[0] > seen and event[2] == (resource, name)]
 
     def _break(self, fault: Fault) -> None:
-        if fault.status:
+        if fault.status == SILENT:
+            time.sleep(SILENT_SECONDS)
+        if fault.status > 0:
             self._answer(fault.status, {"kind": "Status", "message": "a fault of the test", "code": fault.status})
         else:
             self.close_connection = True

@@ -21,6 +21,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc
 from covidctnet.bundle import Bundle, write_bundle
 from covidctnet.predictor import Predictor
 from covidctnet.reading import read_volume
+from covidctnet.volume import Volume
 from tests.helpers.bundles import untrained_bundle
 from tests.helpers.series import crude_chest, make_files, zip_of
 from tests.helpers.serving import ZIP
@@ -29,44 +30,58 @@ VISIBLE = 1e-4
 """A hundred times what two computations of one answer may differ by."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TwoPairs:
-    """Bundles A and B, studies, and every offline answer.
+    """Two bundles, studies, and every offline answer.
 
     Attributes:
-        bundles: by `pair_id`.
         studies: zips.
+        bundles: by `pair_id`.
         oracles: answers by `pair_id`, one a study.
     """
 
-    bundles: dict[str, Bundle]
     studies: list[bytes]
-    oracles: dict[str, list[dict[str, Any]]]
+    bundles: dict[str, Bundle] = field(default_factory=dict)
+    oracles: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    _predictors: list[Predictor] = field(default_factory=list)
 
     @property
     def ids(self) -> list[str]:
         """Both `pair_id`s."""
         return list(self.bundles)
 
+    def add(self, folder: Path) -> str:
+        """Ask a bundle offline for every study; gives its `pair_id`."""
+        predictor = Predictor.load(folder)
+        pair_id = predictor.bundle.pair_id
+        self.bundles[pair_id] = predictor.bundle
+        self.oracles[pair_id] = [json.loads(predictor.predict(one).to_json()) for one in self._volumes(predictor)]
+        self._predictors.append(predictor)
+        return pair_id
+
+    def require_apart(self) -> None:
+        """No denoiser of one with the classifier of the other says what a pair says, for any study."""
+        for volume in self._volumes(self._predictors[0]):
+            said = [
+                json.loads(
+                    Predictor(one.bundle, denoiser=one._denoiser, classify=other._classify).predict(volume).to_json()
+                )
+                for one in self._predictors
+                for other in self._predictors
+            ]
+            assert all(_distance(one, other) > VISIBLE for one, other in itertools.combinations(said, 2)), said
+
+    def _volumes(self, predictor: Predictor) -> list[Volume]:
+        return [read_volume(study, predictor.bundle.config.reader) for study in self.studies]
+
 
 def make_two_pairs(folder: Path) -> TwoPairs:
-    """Networks of other seeds; no denoiser of one with the classifier of the other says what a pair says."""
-    bundles = [untrained_bundle(folder / name, seed=seed) for name, seed in (("a", 1), ("b", 2))]
-    studies = [_study(number) for number in range(3)]
-    predictors = [Predictor.load(bundle.folder) for bundle in bundles]
-    volumes = [read_volume(study, bundles[0].config.reader) for study in studies]
-    oracles = {
-        predictor.bundle.pair_id: [json.loads(predictor.predict(volume).to_json()) for volume in volumes]
-        for predictor in predictors
-    }
-    for volume in volumes:
-        said = [
-            Predictor(one.bundle, denoiser=one._denoiser, classify=other._classify).predict(volume).probabilities
-            for one in predictors
-            for other in predictors
-        ]
-        assert all(_distance(one, other) > VISIBLE for one, other in itertools.combinations(said, 2))
-    return TwoPairs({bundle.pair_id: bundle for bundle in bundles}, studies, oracles)
+    """Networks of other seeds."""
+    pairs = TwoPairs(studies=[_study(number) for number in range(3)])
+    for name, seed in (("a", 1), ("b", 2)):
+        pairs.add(untrained_bundle(folder / name, seed=seed).folder)
+    pairs.require_apart()
+    return pairs
 
 
 def _study(number: int) -> bytes:
@@ -75,8 +90,13 @@ def _study(number: int) -> bytes:
     return zip_of(make_files(hu, series=str(number)))
 
 
-def _distance(one: dict[str, float], other: dict[str, float]) -> float:
-    return max(abs(one[name] - other[name]) for name in one)
+def _distance(one: Any, other: Any) -> float:
+    """The largest difference of any number in two answers."""
+    if isinstance(one, dict):
+        return max((_distance(value, other[name]) for name, value in one.items()), default=0.0)
+    if isinstance(one, list):
+        return max((_distance(*values) for values in zip(one, other, strict=False)), default=0.0)
+    return abs(one - other) if isinstance(one, float) and isinstance(other, float) else 0.0
 
 
 @dataclass
@@ -86,11 +106,22 @@ class Load:
     Attributes:
         answers: study and document of each request that was answered.
         failures: what happened to the others, in words.
+        stopped: set where no further request is to be sent.
+        pause: between two requests of a client, s.
+        threads: of the clients.
     """
 
     answers: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
+    pause: float = 0.0
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    def end(self) -> None:
+        """Let the clients take the answers that are under way, and stop."""
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join()
 
     def counts(self) -> Counter[str]:
         """Answers by `pair_id`."""
@@ -104,9 +135,10 @@ class Load:
             time.sleep(0.1)
 
     def check(self, pairs: TwoPairs) -> None:
-        """No request failed, and each answer is its own pair's, to the last number."""
+        """No request of the whole load failed, and each answer is its own pair's, to the last number."""
         from tests.serving.test_parity import assert_same
 
+        self.end()
         assert self.failures == []
         for study, answer in self.answers:
             assert_same(answer, pairs.oracles[answer["pair_id"]][study])
@@ -116,17 +148,15 @@ class Load:
 def load_on(http: str, pairs: TwoPairs, *, grpc_address: str = "", clients: int = 2) -> Iterator[Load]:
     """Clients that post one study after the other: over kept connections, over new ones, and over gRPC."""
     load = Load()
-    threads = [threading.Thread(target=_post, args=(load, http, pairs, number)) for number in range(clients)]
+    load.threads = [threading.Thread(target=_post, args=(load, http, pairs, number)) for number in range(clients)]
     if grpc_address:
-        threads.append(threading.Thread(target=_infer, args=(load, grpc_address, pairs)))
-    for thread in threads:
+        load.threads.append(threading.Thread(target=_infer, args=(load, grpc_address, pairs)))
+    for thread in load.threads:
         thread.start()
     try:
         yield load
     finally:
-        load.stopped.set()
-        for thread in threads:
-            thread.join()
+        load.end()
 
 
 def _post(load: Load, http: str, pairs: TwoPairs, client: int) -> None:
@@ -145,6 +175,7 @@ def _post(load: Load, http: str, pairs: TwoPairs, client: int) -> None:
             except httpx.HTTPError as error:
                 load.failures.append(repr(error))
             count += 1
+            load.stopped.wait(load.pause)
 
 
 def _infer(load: Load, address: str, pairs: TwoPairs) -> None:
@@ -161,6 +192,7 @@ def _infer(load: Load, address: str, pairs: TwoPairs) -> None:
             except grpc.RpcError as error:
                 load.failures.append(f"gRPC {error.code()} {error.details()}")
             count += 1
+            load.stopped.wait(load.pause)
 
 
 def _framed(data: bytes) -> bytes:

@@ -6,7 +6,6 @@ import http.client
 import json
 import socket
 import ssl
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from covidctnet.errors import ConfigError, PipelineError, WebhookRefusedError
-from integrations.registry_webhook import RegistryWebhook, WebhookSettings, run_command
+from covidctnet.errors import ClusterOutageError, ConfigError, RolloutError, WebhookRefusedError
+from integrations.registry_webhook import Ending, Pause, RegistryWebhook, WebhookSettings
 from integrations.webhook_inbox import Inbox
 from integrations.webhook_server import serve_webhook
 from integrations.webhook_signatures import MLFLOW, STANDARD, sign, verify
@@ -30,24 +29,27 @@ class Desk:
 
     def __init__(self, folder: Path, **changes: Any) -> None:
         self.folder, self.called, self.confirmed = folder, [], {"7", "8"}
+        self.told: list[tuple[int, str, str]] = []
         self.certificate, self.key = make_certificate(folder / "tls")
         self.now, self.release = 1_000_000.0, threading.Event()
         self.release.set()
         self.settings = WebhookSettings(**{"secrets": [SECRET], "wait_seconds": 0.0, **changes})
         self.port = 0
 
-    def receiver(self, roll_out: Callable[[str], None] | None = None) -> RegistryWebhook:
+    def receiver(self, roll_out: Callable[[str, Pause], Ending] | None = None) -> RegistryWebhook:
         return RegistryWebhook(
             self.settings,
             Inbox(self.folder / "inbox.db"),
             roll_out=roll_out or self.roll_out,
             confirm=lambda version: version in self.confirmed,
+            tell=lambda number, version, ending: self.told.append((number, version, ending.outcome)),
             clock=lambda: self.now,
         )
 
-    def roll_out(self, version: str) -> None:
+    def roll_out(self, version: str, pause: Pause) -> Ending:
         self.release.wait(30)
         self.called.append(version)
+        return Ending(outcome="rolled out")
 
     def outcomes(self) -> list[tuple[str, str]]:
         return Inbox(self.folder / "inbox.db").outcomes()
@@ -180,6 +182,7 @@ def test_an_alias_that_the_promotion_log_does_not_confirm_is_not_rolled_out(list
     assert post(listening, *delivery()) == 202
     assert listening.settled() == [("7", "not confirmed")]
     assert listening.called == []
+    assert listening.told == [(1, "7", "not confirmed")]
 
 
 def test_of_several_that_wait_the_newest_counts(listening: Desk) -> None:
@@ -209,13 +212,14 @@ def test_what_was_taken_survives_a_restart(desk: Desk) -> None:
     assert desk.called == ["7"]
 
 
-def test_a_roll_out_that_fails_is_tried_again_and_the_receiver_lives(desk: Desk) -> None:
+def test_a_roll_out_that_fails_is_tried_again_and_told_and_the_receiver_lives(desk: Desk) -> None:
     tries: list[str] = []
 
-    def fail(version: str) -> None:
+    def fail(version: str, pause: Pause) -> Ending:
         tries.append(version)
         if version == "7":
-            raise PipelineError("no room") if len(tries) == 1 else ValueError("odd")
+            raise RolloutError("no room") if len(tries) == 1 else ValueError("odd")
+        return Ending(outcome="rolled out")
 
     receiver = desk.receiver(fail)
     receiver.start()
@@ -225,6 +229,113 @@ def test_a_roll_out_that_fails_is_tried_again_and_the_receiver_lives(desk: Desk)
     assert desk.settled() == [("7", "failed"), ("8", "rolled out")]
     receiver.stop()
     assert tries == ["7", "7", "7", "8"]
+    assert desk.told == [(1, "7", "failed"), (2, "8", "rolled out")]
+
+
+def test_an_outage_is_told_once_and_tried_until_it_is_over(desk: Desk) -> None:
+    tries: list[str] = []
+
+    def wait_for_the_cluster(version: str, pause: Pause) -> Ending:
+        tries.append(version)
+        if len(tries) < 9:
+            raise ClusterOutageError("the API does not answer")
+        return Ending(outcome="rolled out")
+
+    receiver = desk.receiver(wait_for_the_cluster)
+    receiver.start()
+    assert receiver.take(*delivery()) == 202
+    assert desk.settled() == [("7", "rolled out")]
+    receiver.stop()
+    assert tries == ["7"] * 9
+    assert desk.told == [(1, "7", "failed"), (1, "7", "rolled out")]
+
+
+def test_whoever_takes_deliveries_goes_on_working_after_an_error_of_its_own(desk: Desk) -> None:
+    faults = [OSError("no space"), ValueError("odd")]
+
+    class Forgetful(Inbox):
+        def finish(self, number: int, outcome: str, *, overtakes: bool = True) -> None:
+            if faults:
+                raise faults.pop()
+            super().finish(number, outcome, overtakes=overtakes)
+
+    receiver = desk.receiver()
+    receiver._inbox = Forgetful(desk.folder / "inbox.db")
+    receiver.start()
+    assert receiver.take(*delivery()) == 202
+    assert desk.settled() == [("7", "rolled out")]
+    receiver.stop()
+    assert desk.called == ["7"] * 3
+
+
+class Long:
+    """A roll-out that goes on until it is interrupted, or until it is let go."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.under_way, self.done = threading.Event(), threading.Event()
+
+    def __call__(self, version: str, pause: Pause) -> Ending:
+        self.calls.append(version)
+        self.under_way.set()
+        while not self.done.is_set():
+            pause(0.01)
+        return Ending(outcome="rolled out")
+
+
+def test_a_version_that_is_wanted_now_ends_a_roll_out_under_way(desk: Desk) -> None:
+    long, desk.confirmed = Long(), {"8"}
+    receiver = desk.receiver(long)
+    receiver.start()
+    assert receiver.take(*delivery("8", identifier="d1")) == 202
+    assert long.under_way.wait(30)
+    # Set past the gate, by somebody who may write to the registry; and the same news twice.
+    assert receiver.take(*delivery("9", identifier="d2")) == 202
+    assert receiver.take(*delivery("8", identifier="d3")) == 202
+    end = time.monotonic() + 30
+    while [outcome for _, outcome in desk.outcomes()] != ["", "not confirmed", "the same again"]:
+        assert time.monotonic() < end, desk.outcomes()
+        time.sleep(0.01)
+    assert long.calls == ["8"]
+    # A rollback.
+    desk.confirmed = {"7"}
+    assert receiver.take(*delivery("7", identifier="d4")) == 202
+    while long.calls != ["8", "7"]:
+        assert time.monotonic() < end, long.calls
+        time.sleep(0.01)
+    long.done.set()
+    assert [outcome for _, outcome in desk.settled()] == ["overtaken", "not confirmed", "the same again", "rolled out"]
+    receiver.stop()
+    assert desk.told == [(2, "9", "not confirmed"), (4, "7", "rolled out")]
+
+
+def test_news_that_come_in_the_wrong_order_end_at_what_the_log_says(desk: Desk) -> None:
+    desk.confirmed = {"7"}
+    receiver = desk.receiver()
+    assert receiver.take(*delivery("7", identifier="d2")) == 202
+    # Sent before it, and late.
+    assert receiver.take(*delivery("8", identifier="d1")) == 202
+    receiver.start()
+    assert desk.settled() == [("7", "rolled out"), ("8", "not confirmed")]
+    receiver.stop()
+    assert desk.called == ["7"]
+
+
+def test_a_receiver_that_stops_leaves_the_roll_out_where_it_is_and_the_next_one_goes_on(desk: Desk) -> None:
+    long = Long()
+    first = desk.receiver(long)
+    first.start()
+    assert first.take(*delivery()) == 202
+    assert long.under_way.wait(30)
+    first.stop()
+    assert desk.outcomes() == [("7", "")]
+    assert desk.told == []
+    long.done.set()
+    second = desk.receiver(long)
+    second.start()
+    assert desk.settled() == [("7", "rolled out")]
+    second.stop()
+    assert long.calls == ["7", "7"]
 
 
 def test_a_secret_is_replaced_without_a_gap(tmp_path: Path) -> None:
@@ -257,18 +368,6 @@ def test_a_certificate_that_is_none_is_told(desk: Desk) -> None:
         serve_webhook(desk.receiver(), host="127.0.0.1", port=0, certificate=desk.certificate, key=desk.key),
     ):
         pass
-
-
-def test_a_command_gets_the_version_and_its_failure_is_one(tmp_path: Path) -> None:
-    target = tmp_path / "version"
-    run_command([sys.executable, "-c", f"open({str(target)!r}, 'w').write('v{{version}}')"])("7")
-    assert target.read_text() == "v7"
-    with pytest.raises(PipelineError, match="ended with 4"):
-        run_command([sys.executable, "-c", "raise SystemExit(4)", "{version}"])("7")
-    with pytest.raises(PipelineError, match="cannot be started"):
-        run_command(["/nowhere/at-all", "{version}"])("7")
-    with pytest.raises(ConfigError, match=r"must hold \{version\}"):
-        run_command(["covidctnet", "deploy"])
 
 
 def test_the_signature_is_that_of_the_scheme() -> None:

@@ -13,7 +13,7 @@ from covidctnet.rollout.machine import Pair, Rollout
 from integrations.kubernetes_api import Cluster
 from integrations.rollout.deploy import roll_out_pair
 from integrations.rollout.driver import Site
-from tests.helpers.kubernetes_api import Asked, Fault
+from tests.helpers.kubernetes_api import SILENT, SILENT_SECONDS, Asked, Fault
 from tests.helpers.rollout_world import A, B, World, quick, reconnected
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
@@ -108,6 +108,20 @@ def test_one_request_that_goes_wrong(name: str) -> None:
             with contextlib.suppress(RolloutError):
                 roll_out_pair(B, site, quick(**FAST))
             conclude(world, site, f"{name} at request {number}")
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_one_request_that_is_never_answered(moment: str) -> None:
+    class Hasty(Cluster):
+        def _call(self, *arguments: Any, **more: Any) -> Any:
+            return super()._call(*arguments, **{**more, "read_seconds": SILENT_SECONDS / 3})
+
+    for number in steps():
+        with begun() as (world, site):
+            world.api.fault = at(number, world, Fault(SILENT, after=moment == "after"))
+            with contextlib.suppress(RolloutError):
+                roll_out_pair(B, reconnected(site, world, kind=Hasty), quick(**FAST))
+            conclude(world, site, f"no answer {moment} request {number}")
 
 
 def test_an_api_that_is_away_from_some_request_on() -> None:

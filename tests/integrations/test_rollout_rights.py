@@ -19,11 +19,20 @@ from tests.helpers.rollout_world import A, B, Behaviour, C, World, quick
 FOLDER = ROOT / "infra" / "serving" / "deploy"
 
 
+def render(folder: Path) -> list[dict[str, Any]]:
+    kubectl = Path(sys.executable).with_name("kubectl")
+    text = subprocess.run([kubectl, "kustomize", folder], capture_output=True, text=True, check=True).stdout
+    return list(yaml.safe_load_all(text))
+
+
 @pytest.fixture(scope="module")
 def rendered() -> list[dict[str, Any]]:
-    kubectl = Path(sys.executable).with_name("kubectl")
-    text = subprocess.run([kubectl, "kustomize", FOLDER], capture_output=True, text=True, check=True).stdout
-    return list(yaml.safe_load_all(text))
+    return render(FOLDER)
+
+
+@pytest.fixture(scope="module")
+def receiver() -> list[dict[str, Any]]:
+    return render(FOLDER / "receiver")
 
 
 def one(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
@@ -86,8 +95,10 @@ def test_only_this_namespace_is_touched(rendered: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.30", kubernetes_validate.latest_version()])
-def test_the_objects_fit_their_schemas(rendered: list[dict[str, Any]], version: str) -> None:
-    for item in rendered:
+def test_the_objects_fit_their_schemas(
+    rendered: list[dict[str, Any]], receiver: list[dict[str, Any]], version: str
+) -> None:
+    for item in (*rendered, *receiver):
         kubernetes_validate.validate(item, version, strict=True)
 
 
@@ -109,3 +120,45 @@ def test_the_job_calls_what_is_there_and_does_not_repeat_a_decision(rendered: li
     assert spec["template"]["spec"]["restartPolicy"] == "Never"
     labels = one(rendered, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"]
     assert labels.items() <= spec["template"]["metadata"]["labels"].items()
+
+
+def test_the_receiver_calls_what_is_there_with_the_rights_of_a_roll_out(
+    rendered: list[dict[str, Any]], receiver: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import typer.main
+
+    from cli.main import app
+    from cli.model_webhook import SECRET
+
+    assert one(receiver, "Role")["rules"] == one(rendered, "Role")["rules"]
+    assert {item["metadata"]["namespace"] for item in receiver} == {"covidctnet"}
+    spec = one(receiver, "Deployment")["spec"]
+    # Two at once would be two inboxes, or two writers of one.
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    pod = spec["template"]["spec"]
+    assert pod["serviceAccountName"] == one(receiver, "ServiceAccount")["metadata"]["name"]
+    (container,) = pod["containers"]
+    for variable in container["env"]:
+        monkeypatch.setenv(variable["name"], variable["value"])
+    command = typer.main.get_command(app).commands["model"].commands["receive"]  # type: ignore[attr-defined]
+    assert container["command"] == ["covidctnet", "model", "receive"]
+    parsed = command.make_context("receive", list(container["args"])).params
+    assert (parsed["gateway"], parsed["log"], parsed["heads"]) == (
+        "gateways/hospital", "s3://promotion/log", "s3://promotion-heads/heads",
+    )  # fmt: skip
+    assert parsed["tracking"] == "http://mlflow.covidctnet-tracking:5000"
+    mounts = [Path(mount["mountPath"]) for mount in container["volumeMounts"]]
+    for name in ("certificate", "certificate_key", "inbox", "public_key"):
+        assert parsed[name].parent in mounts, name
+    (port,) = container["ports"]
+    assert parsed["port"] == port["containerPort"]
+    (service,) = one(receiver, "Service")["spec"]["ports"]
+    assert service["targetPort"] == port["containerPort"]
+    policy = one(receiver, "NetworkPolicy")["spec"]
+    labels = spec["template"]["metadata"]["labels"]
+    for selector in (policy["podSelector"]["matchLabels"], one(receiver, "Service")["spec"]["selector"]):
+        assert selector.items() <= labels.items()
+    (door,) = policy["ingress"]
+    assert [entry["port"] for entry in door["ports"]] == [port["containerPort"]]
+    text = (FOLDER / "receiver" / "deployment.yaml").read_text()
+    assert SECRET in text

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 
 from covidctnet.bundle import load_bundle
 from covidctnet.cohort import Cohort
+from covidctnet.dicom.case_header import sex_and_age_band
 from covidctnet.errors import BundleError, CohortError, PromotionError
 from covidctnet.predictor import Predictor
 from covidctnet.promotion.compare import compare_models
@@ -219,6 +221,37 @@ def test_sex_and_age_come_from_a_table(contest: Contest) -> None:
             contest.run()
     with pytest.raises(PromotionError, match=r"there is no other\.csv"):
         contest.run(demographics=contest.folder / "other.csv")
+
+
+def test_sex_and_age_come_from_headers_that_kept_them_and_the_table_is_asked_first(contest: Contest) -> None:
+    told = {0: ("F", "051Y"), 1: ("M", "090Y"), 2: ("O", ""), 3: ("", "011M"), 4: ("M", "18Y")}
+
+    def say(image: Any, number: int) -> None:
+        image.PatientSex, image.PatientAge = told.get(number, ("", ""))
+
+    shutil.rmtree(contest.folder / "cohort")
+    place = write_cohort(contest.folder / "cohort", say=say)
+    (place / "demographics.csv").write_text("patient,sex,age_band\npatient-01,F,45-64\n")
+    decision = contest.run()
+    cases = load_report(contest.folder / "decision" / "candidate.json").cases
+    assert [(case.sex, case.age_band) for case in cases[:6]] == [
+        ("F", "45-64"), ("F", "45-64"), ("O", ""), ("", "0-17"), ("M", ""), ("", ""),
+    ]  # fmt: skip
+    groups = {rule.group for rule in decision.rules}
+    assert {"sex F", "sex M", "sex O", "age 45-64", "age 0-17", "age not recorded"} <= groups
+
+
+@pytest.mark.parametrize(
+    ("age", "band"),
+    [("000Y", "0-17"), ("017Y", "0-17"), ("018Y", "18-44"), ("044Y", "18-44"), ("045Y", "45-64"), ("064Y", "45-64"),
+     ("065Y", "65+"), ("090Y", "65+"), ("400D", "0-17"), ("45", ""), ("045", ""), ("", "")],
+)  # fmt: skip
+def test_ages_fall_into_bands(age: str, band: str) -> None:
+    header = Dataset()
+    header.PatientAge, header.PatientSex = age, "F"
+    assert sex_and_age_band(header) == ("F", band)
+    header.PatientSex = "female"
+    assert sex_and_age_band(header) == ("", band)
 
 
 def test_the_holdout_is_that_of_the_ledger_and_its_version_follows_its_content(contest: Contest) -> None:

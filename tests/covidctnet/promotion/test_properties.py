@@ -139,6 +139,28 @@ def test_better_answers_never_lower_a_metric_or_lose_a_promotion(
         assert new.low is not None
         assert old.low is not None
         assert new.low >= old.low - 1e-12
+    for name in ("Brier score", "unanswered"):
+        worst, best = bound(before, name).value, bound(after, name).value
+        assert worst is not None
+        assert best is not None
+        assert best <= worst + 1e-12
+    assert not (before.promote and not after.promote)
+
+
+@FEW
+@given(
+    REPORTS, CHAMPIONS, st.tuples(st.floats(0, 1), st.floats(0, 1)), st.tuples(st.integers(1, 40), st.integers(1, 40))
+)
+def test_less_confounding_and_a_fresher_holdout_never_lose_a_promotion(
+    candidate: ModelReport, champion: ModelReport, areas: tuple[float, float], candidates: tuple[int, int]
+) -> None:
+    worse, better = (
+        replace(candidate, metadata_auc=area, holdout_candidates=count, holdout_uses=count)
+        for area, count in ((max(areas), max(candidates)), (min(areas), min(candidates)))
+    )
+    before, after = (decide(report, champion, POLICY) for report in (worse, better))
+    for name in ("metadata-only AUC", "hold-out use"):
+        assert not (bound(before, name).verdict == "passed" and bound(after, name).verdict == "failed")
     assert not (before.promote and not after.promote)
 
 
