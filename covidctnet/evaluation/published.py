@@ -163,10 +163,10 @@ def _rebuild(paper: _Paper, row: _Row) -> tuple[tuple[int, int] | None, str]:
     else:
         allowed = [found for rater in (MODEL, MEAN_READER) if (found := paper.compositions(row.setting, rater))]
         totals = {pair[row.metric == "covid specificity"] for pair in set.intersection(*allowed)}
-    found = [(hits, total) for total in totals for hits in range(total + 1) if fits(row.percent, hits, total)]
-    if len(found) == 1:
-        return found[0], ""
-    return None, "several fractions fit" if found else "no number of Covid-19 cases fits all figures of this test"
+    fractions = [(hits, total) for total in totals for hits in range(total + 1) if fits(row.percent, hits, total)]
+    if len(fractions) == 1:
+        return fractions[0], ""
+    return None, "several fractions fit" if fractions else "no number of Covid-19 cases fits all figures of this test"
 
 
 def gaps() -> list[str]:

@@ -1,6 +1,7 @@
 """Figures of the answers and of the training: ROC, confusion, reliability, learning curves."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ from covidctnet.evaluation.roc import roc_curves
 from covidctnet.labels import LABELS
 from covidctnet.report.style import CLASS_COLOURS, INK, PANEL, RULE, SHARE, SOFT, new_figure, styled
 
-_LINES = {
+ROC_LINES: dict[str, Any] = {
     **{name: {"color": CLASS_COLOURS[index]} for index, name in enumerate(LABELS)},
     "macro": {"color": INK, "linestyle": (0, (5, 2))},
     "micro": {"color": SOFT, "linestyle": (0, (1, 1.2))},
@@ -36,7 +37,7 @@ def roc_figure(outcomes: Sequence[CaseOutcome]) -> Figure:
             label=f"{curve.name}{' average' if average else ' or rest'}, AUC {curve.auc:.3f}",
             zorder=2 if average else 3,
             clip_on=False,
-            **_LINES[curve.name],  # type: ignore[arg-type]
+            **ROC_LINES[curve.name],
         )
     axes.grid(visible=True)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
@@ -51,14 +52,15 @@ def confusion_figure(metrics: Metrics) -> Figure:
     """Confusion matrices: three classes, and Covid-19 against the rest at the decision threshold."""
     figure = new_figure(8.4, 4.0)
     left, right = figure.subplots(1, 2, width_ratios=(3, 2.4))
-    _matrix(left, metrics.three_class.confusion, LABELS, LABELS)
+    draw_matrix(left, metrics.three_class.confusion, LABELS, LABELS)
     left.set_title("Most probable class")
-    _matrix(right, metrics.covid.confusion, ("Rest", "Covid-19"), ("Negative", "Positive"))
+    draw_matrix(right, metrics.covid.confusion, ("Rest", "Covid-19"), ("Negative", "Positive"))
     right.set_title(f"Covid-19 from probability {metrics.threshold:.2f}")
     return figure
 
 
-def _matrix(axes: Axes, counts: Sequence[Sequence[int]], truth: Sequence[str], answers: Sequence[str]) -> None:
+def draw_matrix(axes: Axes, counts: Sequence[Sequence[int]], truth: Sequence[str], answers: Sequence[str]) -> None:
+    """A confusion matrix with counts and shares of the rows."""
     table = np.array(counts)
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap=SHARE, vmin=0.0, vmax=1.0, aspect="auto")
