@@ -1,7 +1,7 @@
 """What the model answers for the cases of a reader study, through the Predictor that serving uses.
 
-Each answer is kept beside the others as soon as it is there, under the bundle and the hash of the images that it is of:
-a run that was killed goes on, and another bundle or another image is answered anew.
+Each answer is kept as soon as it is there, under the bundle, the hash of the images and the version of the code: a run
+that was killed goes on, and whatever could change an answer has it answered anew.
 """
 
 from collections import Counter
@@ -19,6 +19,7 @@ from covidctnet.errors import CohortError, StudyError
 from covidctnet.evaluation.outcomes import CaseOutcome
 from covidctnet.files import read_json, write_json
 from covidctnet.labels import COVID, label_index
+from covidctnet.machine import code_version
 from covidctnet.predictor import NOT_JUDGED, Predictor
 from covidctnet.progress import Progress, silent
 from covidctnet.readers.scores import NO_CLASS, RaterAnswers
@@ -96,9 +97,10 @@ def answer_cases(
         on_progress: told of each finished case.
     """
     kept.mkdir(parents=True, exist_ok=True)
-    answers = []
+    answers, version = [], code_version()
     for number, case in enumerate(cases, start=1):
-        path, key = kept / f"{case.case}.json", {"pair_id": predictor.bundle.pair_id, "sha256": case.sha256}
+        path = kept / f"{case.case}.json"
+        key = {"pair_id": predictor.bundle.pair_id, "sha256": case.sha256, "code_version": version}
         found = read_json(path) if path.is_file() else None
         if found is None or found["key"] != key:
             answer = _answer(predictor, cohort, case)
