@@ -45,9 +45,9 @@ def software() -> str:
 def _splits(config: Config, trained: int) -> str:
     splits = config.splits
     return (
-        f"Seeded ({config.seed}), by patient, stratified by label and scanner: {splits.denoiser:.0%} of the Controls for "
-        f"the denoiser, {splits.validation:.0%} validation, {splits.holdout:.0%} hold-out, the rest training; {trained} "
-        "patients shaped the bundle."
+        f"By patient, seeded, stratified by label and scanner: {splits.denoiser:.0%} of the Controls for the "
+        f"denoiser, {splits.validation:.0%} validation, {splits.holdout:.0%} hold-out, the rest training; "
+        f"{trained} patients shaped the bundle."
     )
 
 
