@@ -25,9 +25,9 @@ test: $(VENV)/.dev  ## Tests with coverage of covidctnet/
 	$(BIN)/coverage report --fail-under=90
 
 test-slow: $(VENV)/.dev  ## The tests that take minutes
-	$(BIN)/python -m pytest -m "slow and not long and not containers" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "slow and not long and not containers" $(WORKERS) $(PYTEST_ARGS)
 
-test-long: $(VENV)/.dev  ## Kills of every pipeline step, and one epoch of the paper profile
+test-long: $(VENV)/.dev  ## Kills of every step, the local stack, every failure of a roll-out, the paper profile
 	$(BIN)/python -m pytest -m long $(PYTEST_ARGS)
 
 images:  ## The five images, by podman or docker; TARGETS, ACCELERATOR=gpu

@@ -29,6 +29,8 @@ class Relay:
     def __init__(self, host: str, port: int, target: int) -> None:
         self._target = target
         self._open: Counter[int] = Counter()
+        # asyncio itself holds a connection's task by weak references only: collected as garbage, it would be lost.
+        self._passing: set[asyncio.Task[Any] | None] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="relay", daemon=True)
         self._thread.start()
@@ -81,8 +83,9 @@ class Relay:
         self._loop.close()
 
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        target = self._target
+        target, task = self._target, asyncio.current_task()
         self._open[target] += 1
+        self._passing.add(task)
         try:
             back_reader, back_writer = await asyncio.open_connection(_HOST, target, limit=_CHUNK)
             forth = asyncio.create_task(_pump(reader, back_writer))
@@ -99,6 +102,7 @@ class Relay:
         finally:
             self._open[target] -= 1
             await _close(writer)
+            self._passing.discard(task)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -36,7 +36,7 @@ def test_the_installed_wheel_compiles_the_pipeline_outside_the_checkout(tmp_path
     environment = {"PATH": str(python.parent), "HOME": str(tmp_path)}
     result = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    assert (place / "p.yaml").read_text().count(IMAGE) == 10
+    assert (place / "p.yaml").read_text().count(IMAGE) == 11
     # What a roll-out reads is in the wheel as well.
     shipped = (
         "from covidctnet.rollout.policy import load_rollout_policy; load_rollout_policy();"

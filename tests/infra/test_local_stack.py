@@ -29,6 +29,7 @@ from tests.helpers.serving import ROOT, ZIP, wait_for
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.skipif(not postgres_is_installed(), reason="run infra/local/install-debian.sh"),
 ]
 

@@ -16,7 +16,7 @@ from integrations.rollout.driver import Site
 from tests.helpers.kubernetes_api import Asked, Fault
 from tests.helpers.rollout_world import A, B, World, quick, reconnected
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 ONCE = {
     "an error": Fault(500),

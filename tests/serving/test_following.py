@@ -107,6 +107,7 @@ def test_the_pair_changes_and_changes_back_without_a_failed_or_a_mixed_answer(
     assert changes == [(a, b), (b, a)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("half", ["transformer", "predictor"])
 def test_a_new_pair_that_is_killed_in_its_warm_up_leaves_the_old_one_serving_and_is_tried_again(
     pairs: TwoPairs, registry: tuple[TrackingSettings, SetAlias], options: list[str], tmp_path: Path, half: str
@@ -131,6 +132,7 @@ def test_a_new_pair_that_is_killed_in_its_warm_up_leaves_the_old_one_serving_and
         assert ask_pair(url, pairs) == b
 
 
+@pytest.mark.long
 def test_a_bundle_whose_classifier_cannot_be_loaded_never_gets_a_request(
     pairs: TwoPairs, registry: tuple[TrackingSettings, SetAlias], options: list[str], tmp_path: Path
 ) -> None:
@@ -167,6 +169,7 @@ def supervised(folder: Path, options: list[str]) -> Iterator[subprocess.Popen[st
         serve.wait()
 
 
+@pytest.mark.long
 def test_nothing_is_left_of_either_pair_when_the_supervisor_is_killed_in_a_change(
     pairs: TwoPairs, registry: tuple[TrackingSettings, SetAlias], options: list[str], tmp_path: Path
 ) -> None:
@@ -182,6 +185,7 @@ def test_nothing_is_left_of_either_pair_when_the_supervisor_is_killed_in_a_chang
         wait_for(lambda: not any(child.is_running() for child in children), 60)
 
 
+@pytest.mark.long
 def test_a_registry_that_is_away_changes_nothing(
     pairs: TwoPairs, registry: tuple[TrackingSettings, SetAlias], options: list[str], tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """The relay: connections keep their server to the end, new ones get the new one, and both ends end together."""
 
 import contextlib
+import gc
 import hashlib
 import socket
 import threading
@@ -128,3 +129,22 @@ def test_nobody_behind_it_closes_the_connection_and_a_taken_port_is_an_error(rel
         assert client.recv(1) == b""
     with pytest.raises(OSError, match="address already in use"):
         Relay("127.0.0.1", relay.port, port)
+
+
+def test_a_connection_that_waits_for_its_answer_survives_the_collection_of_garbage() -> None:
+    """A client that has sent all is watched by nobody: nothing but the relay itself holds its task then."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        relay = Relay("127.0.0.1", 0, listener.getsockname()[1])
+        try:
+            with connect(relay) as client:
+                server, _ = listener.accept()
+                with server:
+                    client.shutdown(socket.SHUT_WR)
+                    assert server.recv(1) == b""
+                    for _ in range(3):
+                        gc.collect()
+                    server.sendall(b"answer")
+                    assert client.recv(100) == b"answer"
+            wait_for(lambda: relay.connections(listener.getsockname()[1]) == 0)
+        finally:
+            relay.close()
