@@ -25,6 +25,16 @@ from covidctnet.report.reader_figures import (
 )
 
 FOLDER = "figures"
+TITLES = {
+    "scores": "Model and readers",
+    "confusion": "Confusion",
+    "kappa": "Agreement of the readers",
+    "roc": "ROC of the model, points of the readers",
+    "reliability": "Reliability of the model's probabilities",
+    "slices": "What the denoiser takes out",
+    "clouds": "Scan and residual in 3D",
+    "wrong": "Hard cases",
+}
 
 
 def save_reader_figures(found: ReaderComparison, shown: ShownCases, config: Config, output: Path) -> list[Figure]:
@@ -39,7 +49,9 @@ def save_reader_figures(found: ReaderComparison, shown: ShownCases, config: Conf
     plans = [*_score_plans(found), *_curve_plans(found, config), *_image_plans(found, shown, config)]
     saved = save_plans(plans, output / FOLDER)
     return [
-        Figure(name=one.name, path=f"{FOLDER}/{one.path.name}", caption=one.caption, alt=one.alt)
+        Figure(
+            name=one.name, title=TITLES[one.name], file=f"{FOLDER}/{one.path.name}", caption=f"{one.caption} {one.alt}"
+        )
         for one in saved.values()
     ]
 
@@ -58,8 +70,8 @@ def _score_plans(found: ReaderComparison) -> list[FigurePlan]:
         FigurePlan(
             name="scores",
             draw=lambda: reader_scores_figure(found),
-            caption=f"Model, mean reader and each of the {_who(found)}, with {found.confidence:.0%} intervals: exact, and "
-            "for the mean reader by resampling patients.",
+            caption=f"Model, mean reader and each of the {_who(found)}, with {found.confidence:.0%} intervals: exact, "
+            "and for the mean reader by resampling patients.",
             alt=f"Forest plot. {own}.",
         ),
         FigurePlan(

@@ -1,24 +1,25 @@
 """`experiment readers`: model and human readers on the same cases of an independent test set (paper, Table 3)."""
 
+import time
 from pathlib import Path
 
 from covidctnet.cohort import Cohort
-from covidctnet.evaluation.bootstrap import Estimate
 from covidctnet.experiments.reader_figures import save_reader_figures
 from covidctnet.experiments.results import ExperimentResult, Statement, write_result
 from covidctnet.files import write_json
 from covidctnet.machine import code_version
-from covidctnet.predictor import DISCLAIMER, Predictor
+from covidctnet.predictor import Predictor
 from covidctnet.progress import Progress, silent
 from covidctnet.readers.answers import answer_cases, reader_cases
 from covidctnet.readers.compare import ReaderComparison, compare_with_readers
+from covidctnet.readers.paired import MeanDifference
 from covidctnet.readers.shown import show_cases
 from covidctnet.readers.table import load_readers
-from covidctnet.readers.tables import plain_values, reader_tables
+from covidctnet.readers.tables import plain_scores, reader_tables
 from covidctnet.report.turning_clouds import turning_clouds
 
-NAME = "readers"
-CLOUDS = "clouds.json"
+CLOUDS, SCORES = "clouds.json", "scores.json"
+"""What the report turns, and the scores by rater and metric for machines."""
 
 
 def run_readers(
@@ -37,6 +38,7 @@ def run_readers(
         BundleError: the folder is no intact bundle.
         CohortError: the answers or the cases cannot be compared; the message says why.
     """
+    started = time.monotonic()
     table, whole = load_readers(readers), Cohort.load(cohort)
     predictor = Predictor.load(bundle)
     cases = reader_cases(whole, table.cases, predictor.bundle.reference.trained_on)
@@ -53,54 +55,54 @@ def run_readers(
     phantoms = sum(whole.truth_path(case.case).is_file() for case in cases)
     window = (config.preprocess.hu_min, config.preprocess.hu_max)
     write_json(output / CLOUDS, turning_clouds(shown.typical, window, config.seed))
+    write_json(output / SCORES, plain_scores(found))
     result = ExperimentResult(
-        experiment=NAME,
+        experiment="readers",
         title="Model against readers",
+        question="Does the model tell Covid-19, CAP and Control apart as well as readers do, on the same new cases?",
         profile=config.name,
-        seed=config.seed,
+        seeds=(config.seed,),
         data_version=Cohort(folder=whole.folder, cases=tuple(cases)).version,
         code_version=code_version(),
+        cases=found.counts,
+        simulated=table.simulated or phantoms > 0,
+        statements=tuple(_statements(found, phantoms)),
         tables=tuple(reader_tables(found)),
         figures=tuple(save_reader_figures(found, shown, config, output)),
-        statements=tuple(Statement(text=text) for text in _statements(found, phantoms)),
-        values={
-            "scores": plain_values(found),
-            "cases": len(cases),
-            "counts": found.counts,
-            "readers": len(table.readers),
-            "simulated": table.simulated,
-            "phantoms": phantoms,
-            "unnamed": found.unnamed,
-            "wrong": shown.wrong_count,
-            "pair_id": predictor.bundle.pair_id,
-        },
+        seconds=round(time.monotonic() - started, 1),
+        records={"clouds": CLOUDS, "scores": SCORES},
     )
-    write_result(result, output)
+    write_result(output, result)
     return result
 
 
-def _statements(found: ReaderComparison, phantoms: int) -> list[str]:
-    """What a reader of the result must know, and what it says."""
+def _statements(found: ReaderComparison, phantoms: int) -> list[Statement]:
+    """What the result says, then what a reader of it must know."""
     count, mixed = len(found.answers), ", ".join(f"{n} {name}" for name, n in found.counts.items())
     kind = f"{len(found.readers)} {'simulated ' if found.simulated else ''}readers"
-    sentences = [f"{count} cases ({mixed}) and {kind}. {DISCLAIMER}"]
+    sentences = [
+        *(_verdict(d) for d in found.differences if d.endpoint in ("accuracy", "covid accuracy")),
+        f"{count} cases ({mixed}) and {kind}; one case a patient, none of whom shaped the bundle.",
+    ]
+    warnings = []
     if found.simulated:
-        sentences.append("The readers are simulated by a program: nothing here says how well people read.")
+        warnings.append("The readers are simulated by a program: nothing here says how well people read.")
     if phantoms:
-        sentences.append(f"{phantoms} of {count} cases are phantoms: nothing here is clinical accuracy.")
+        warnings.append(f"{phantoms} of {count} cases are phantoms: nothing here is clinical accuracy.")
     if found.unnamed:
-        sentences.append(
+        warnings.append(
             f"The model named no class for {found.unnamed} of {count} cases; each counts as a wrong answer, for a "
             "reader had to answer."
         )
-    for difference in found.differences:
-        if difference.endpoint in ("accuracy", "covid accuracy"):
-            sentences.append(_verdict(difference.endpoint, difference.these_readers))
-    return sentences
+    return [
+        *(Statement(text=text, tone="neutral") for text in sentences),
+        *(Statement(text=text, tone="warning") for text in warnings),
+    ]
 
 
-def _verdict(endpoint: str, found: Estimate) -> str:
-    what = "three classes" if endpoint == "accuracy" else "two classes"
+def _verdict(difference: MeanDifference) -> str:
+    what = "three classes" if difference.endpoint == "accuracy" else "two classes"
+    found = difference.these_readers
     if found.value is None or found.low is None or found.high is None:
         return f"Accuracy, {what}: no interval of model minus mean reader can be given."
     bounds = f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"

@@ -133,6 +133,7 @@ def _answers(found: ReaderComparison) -> Table:
         title="Every answer" + _mark(found),
         columns=("case", "truth", MODEL, f"probabilities ({', '.join(LABELS)})", *(r.name for r in found.readers)),
         rows=tuple(rows),
+        note="In place of probabilities, why a study was refused.",
     )
 
 
@@ -160,7 +161,7 @@ def _interval(estimate: Estimate) -> str:
     return format_interval(estimate).removesuffix(" (exact)")
 
 
-def plain_values(found: ReaderComparison) -> dict[str, dict[str, dict[str, float | None]]]:
+def plain_scores(found: ReaderComparison) -> dict[str, dict[str, dict[str, float | None]]]:
     """Value and bounds by rater and metric, for machines."""
     names = (*THREE_CLASSES, *TWO_CLASSES)
     values = {
