@@ -7,19 +7,18 @@ from covidctnet.cohort import Cohort
 from covidctnet.experiments.reader_figures import save_reader_figures
 from covidctnet.experiments.results import ExperimentResult, Statement, write_result
 from covidctnet.files import write_json
+from covidctnet.labels import COVID, LABELS
 from covidctnet.machine import code_version
 from covidctnet.predictor import Predictor
 from covidctnet.progress import Progress, silent
 from covidctnet.readers.answers import answer_cases, reader_cases
 from covidctnet.readers.compare import ReaderComparison, compare_with_readers
+from covidctnet.readers.files import CLOUDS, SCORES
 from covidctnet.readers.paired import MeanDifference
 from covidctnet.readers.shown import show_cases
 from covidctnet.readers.table import load_readers
 from covidctnet.readers.tables import plain_scores, reader_tables
 from covidctnet.report.turning_clouds import turning_clouds
-
-CLOUDS, SCORES = "clouds.json", "scores.json"
-"""What the report turns, and the scores by rater and metric for machines."""
 
 
 def run_readers(
@@ -55,7 +54,15 @@ def run_readers(
     phantoms = sum(whole.truth_path(case.case).is_file() for case in cases)
     window = (config.preprocess.hu_min, config.preprocess.hu_max)
     write_json(output / CLOUDS, turning_clouds(shown.typical, window, config.seed))
-    write_json(output / SCORES, plain_scores(found))
+    about = {
+        "cases": len(cases),
+        "covid": found.counts[LABELS[COVID]],
+        "phantoms": phantoms,
+        "simulated": table.simulated,
+        "hard": shown.wrong_count,
+        "unnamed": found.unnamed,
+    }
+    write_json(output / SCORES, {"about": about, "raters": plain_scores(found)})
     result = ExperimentResult(
         experiment="readers",
         title="Model against readers",

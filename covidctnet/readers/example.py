@@ -7,10 +7,10 @@ from covidctnet.cohort import Cohort
 from covidctnet.config import PhantomConfig
 from covidctnet.phantom.cohort import make_phantom_cohort
 from covidctnet.progress import Progress, silent
+from covidctnet.readers.files import READERS_FILE
 from covidctnet.readers.simulated import simulate_readers
 from covidctnet.readers.table import save_readers
 
-READERS_FILE = "readers.csv"
 COUNTS = {"controls": 7, "covid": 7, "cap": 6}
 """Twenty cases as in the paper's reader test, whose own composition cannot be told."""
 

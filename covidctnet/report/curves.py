@@ -65,7 +65,7 @@ def draw_matrix(axes: Axes, counts: Sequence[Sequence[int]], truth: Sequence[str
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap=SHARE, vmin=0.0, vmax=1.0, aspect="auto")
     for (row, column), share in np.ndenumerate(shares):
-        colour = "white" if share > 0.6 else INK
+        colour = "white" if share > 0.75 else INK
         axes.text(column, row - 0.08, str(table[row, column]), ha="center", va="center", color=colour, fontsize=15)
         if table[row].any():
             axes.text(column, row + 0.24, f"{share:.0%}", ha="center", va="center", color=colour, fontsize=8)

@@ -132,7 +132,7 @@ def agreement_figure(agreement: Agreement, readers: Sequence[str], *, simulated:
     axes.imshow(np.where(np.isnan(table), 0.0, np.clip(table, 0, 1)), cmap=SHARE, vmin=0.0, vmax=1.0, aspect="auto")
     for (row, column), value in np.ndenumerate(table):
         text = "" if row == column else "n/a" if np.isnan(value) else f"{value:.2f}"
-        axes.text(column, row, text, ha="center", va="center", color="white" if value > 0.6 else INK)
+        axes.text(column, row, text, ha="center", va="center", color="white" if value > 0.75 else INK)
     axes.set_xticks(range(count), readers, rotation=20, ha="right")
     axes.set_yticks(range(count), readers)
     axes.tick_params(length=0)

@@ -11,12 +11,12 @@ from covidctnet.bundle import patient_key
 from covidctnet.cohort import Cohort
 from covidctnet.config import load_profile
 from covidctnet.errors import CohortError
-from covidctnet.experiments.readers import CLOUDS, SCORES, run_readers
+from covidctnet.experiments.readers import run_readers
 from covidctnet.experiments.results import ExperimentResult, load_result
 from covidctnet.readers.answers import reader_cases
-from covidctnet.readers.example import READERS_FILE, make_reader_example
+from covidctnet.readers.example import make_reader_example
+from covidctnet.readers.files import CLOUDS, READERS_FILE, SCORES
 from tests.helpers.bundles import untrained_bundle
-
 
 pytestmark = pytest.mark.slow
 
@@ -87,7 +87,9 @@ def test_clouds_and_scores_lie_beside_the_result(example: Path, result: Experime
     folder = example / "readers"
     assert [cloud["label"] for cloud in json.loads((folder / CLOUDS).read_text())] == ["Control", "Covid-19", "CAP"]
     scores = json.loads((folder / SCORES).read_text())
-    assert set(scores) == {"model", "mean reader", *(f"simulated-{n}" for n in range(1, 5))}
+    known = {"cases": 20, "covid": 7, "phantoms": 20, "simulated": True}
+    assert {name: scores["about"][name] for name in known} == known
+    assert set(scores["raters"]) == {"model", "mean reader", *(f"simulated-{n}" for n in range(1, 5))}
     assert {figure.name for figure in result.figures} >= {"scores", "roc", "confusion", "kappa", "slices", "wrong"}
 
 
