@@ -55,7 +55,7 @@ def comparison_section(results: Mapping[str, ExperimentResult], folder: Path, bu
         name="paper",
         title="The paper's figures beside this run",
         blocks=(
-            Paragraph(kind="notice", text=warning),
+            Paragraph(kind="alert" if simulated else "notice", text=warning),
             Grid(
                 title="Paper and run",
                 columns=("", "paper", "its n", "its interval", "this run", "n", "interval"),
