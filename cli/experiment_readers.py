@@ -28,11 +28,12 @@ def readers(
 ) -> None:
     """Compare a bundle with human readers on an independent test set. Research use, not a medical device."""
     from covidctnet.experiments.readers import run_readers
+    from covidctnet.readers.table import load_readers
 
+    table, folder = load_readers(readers), experiments / "readers"
     with progress_bars(quiet=not err.is_terminal) as progress:
         load_libraries()
-        folder = experiments / "readers"
-        result = run_readers(bundle, cohort or readers.parent, readers, folder, on_progress=progress)
+        result = run_readers(bundle, cohort or readers.parent, table, folder, on_progress=progress)
     for statement in result.statements:
         style = "yellow" if statement.tone == "warning" else ""
         out.print(statement.text, style=style, markup=False, highlight=False)

@@ -16,20 +16,20 @@ from covidctnet.readers.compare import ReaderComparison, compare_with_readers
 from covidctnet.readers.files import CLOUDS, SCORES
 from covidctnet.readers.paired import MeanDifference
 from covidctnet.readers.shown import show_cases
-from covidctnet.readers.table import load_readers
+from covidctnet.readers.table import ReaderTable
 from covidctnet.readers.tables import plain_scores, reader_tables
 from covidctnet.report.turning_clouds import turning_clouds
 
 
 def run_readers(
-    bundle: Path, cohort: Path, readers: Path, output: Path, *, on_progress: Progress = silent
+    bundle: Path, cohort: Path, table: ReaderTable, output: Path, *, on_progress: Progress = silent
 ) -> ExperimentResult:
     """Compare a bundle with human readers.
 
     Args:
         bundle: folder of the bundle; none of the patients may have shaped it.
         cohort: folder of the cohort that holds the cases.
-        readers: CSV with the columns case, reader, answer.
+        table: what the readers answered.
         output: folder that holds `result.json`, `figures/`, `answers/` and `clouds.json` afterwards.
         on_progress: told of each finished case.
 
@@ -38,7 +38,7 @@ def run_readers(
         CohortError: the answers or the cases cannot be compared; the message says why.
     """
     started = time.monotonic()
-    table, whole = load_readers(readers), Cohort.load(cohort)
+    whole = Cohort.load(cohort)
     predictor = Predictor.load(bundle)
     cases = reader_cases(whole, table.cases, predictor.bundle.reference.trained_on)
     answers = answer_cases(predictor, whole, cases, output / "answers", on_progress=on_progress)

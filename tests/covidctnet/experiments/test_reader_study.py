@@ -16,6 +16,7 @@ from covidctnet.experiments.results import ExperimentResult, load_result
 from covidctnet.readers.answers import reader_cases
 from covidctnet.readers.example import make_reader_example
 from covidctnet.readers.files import CLOUDS, READERS_FILE, SCORES
+from covidctnet.readers.table import load_readers
 from tests.helpers.bundles import untrained_bundle
 
 pytestmark = pytest.mark.slow
@@ -32,7 +33,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def result(example: Path) -> ExperimentResult:
     cohort = example / "cohort"
-    return run_readers(example / "bundle", cohort, cohort / READERS_FILE, example / "readers")
+    return run_readers(example / "bundle", cohort, load_readers(cohort / READERS_FILE), example / "readers")
 
 
 def test_the_example_has_twenty_cases_and_four_readers_who_say_that_they_are_simulated(example: Path) -> None:
@@ -75,7 +76,7 @@ def test_answers_are_kept_for_a_run_that_was_killed(example: Path, result: Exper
     document["key"]["sha256"] = "0" * 64
     stale.write_text(json.dumps(document))
 
-    again = run_readers(example / "bundle", cohort, cohort / READERS_FILE, folder)
+    again = run_readers(example / "bundle", cohort, load_readers(cohort / READERS_FILE), folder)
 
     assert again.tables == result.tables
     changed = {path for path in kept if path.stat().st_mtime_ns != times[path]}
