@@ -73,7 +73,7 @@ def run_readers(
         code_version=code_version(),
         cases=found.counts,
         simulated=table.simulated or phantoms > 0,
-        statements=tuple(_statements(found, phantoms)),
+        statements=tuple(_statements(found, phantoms, recorded=bool(predictor.bundle.reference.trained_on))),
         tables=tuple(reader_tables(found)),
         figures=tuple(save_reader_figures(found, shown, config, output)),
         seconds=round(time.monotonic() - started, 1),
@@ -83,15 +83,20 @@ def run_readers(
     return result
 
 
-def _statements(found: ReaderComparison, phantoms: int) -> list[Statement]:
+def _statements(found: ReaderComparison, phantoms: int, *, recorded: bool) -> list[Statement]:
     """What the result says, then what a reader of it must know."""
     count, mixed = len(found.answers), ", ".join(f"{n} {name}" for name, n in found.counts.items())
     kind = f"{len(found.readers)} {'simulated ' if found.simulated else ''}readers"
     sentences = [
         *(_verdict(d) for d in found.differences if d.endpoint in ("accuracy", "covid accuracy")),
-        f"{count} cases ({mixed}) and {kind}; one case a patient, none of whom shaped the bundle.",
+        f"{count} cases ({mixed}) and {kind}; one case a patient"
+        + (", none of whom shaped the bundle." if recorded else "."),
     ]
     warnings = []
+    if not recorded:
+        warnings.append(
+            "The bundle does not record which patients shaped it: whether these cases are new to it is not known."
+        )
     if found.simulated:
         warnings.append("The readers are simulated by a program: nothing here says how well people read.")
     if phantoms:

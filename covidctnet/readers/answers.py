@@ -74,7 +74,8 @@ def reader_cases(cohort: Cohort, names: Sequence[str], trained_on: Sequence[str]
             f"{len(twice)} patients have several cases, {twice[0]} first; exact intervals and McNemar's test need "
             "independent cases, so keep one case a patient"
         )
-    seen = [case for case in cases if patient_key(case.patient) in set(trained_on)]
+    shaped = set(trained_on)
+    seen = [case for case in cases if patient_key(case.patient) in shaped]
     if seen:
         raise CohortError(
             f"{len(seen)} of {len(cases)} patients shaped this bundle, {seen[0].patient} first; a reader study needs "

@@ -31,11 +31,11 @@ def result_facts(results: Mapping[str, ExperimentResult], folder: Path, bundle: 
         f"within classes ({bundle.config.evaluation.bootstrap_samples} samples); McNemar's exact test, Holm's "
         "correction; Cohen's and Fleiss' kappa.",
         "limitations": _limits(results),
-        **_reader_facts(results, folder),
+        **_reader_facts(results, folder, bundle),
     }
 
 
-def _reader_facts(results: Mapping[str, ExperimentResult], folder: Path) -> dict[str, str]:
+def _reader_facts(results: Mapping[str, ExperimentResult], folder: Path, bundle: Bundle) -> dict[str, str]:
     if "readers" not in results:
         names = ("test_set", "unnamed", "reference_standard", "agreement", "external", "accuracy", "failures")
         return dict.fromkeys(names, f"{NOT_RUN} covidctnet experiment readers")
@@ -50,11 +50,17 @@ def _reader_facts(results: Mapping[str, ExperimentResult], folder: Path) -> dict
         "unnamed": f"{about['unnamed']} of {about['cases']} cases",
         "reference_standard": f"The cohort's labels ({phantoms or 'as ingested'}).",
         "agreement": f"Fleiss' kappa of the {who}: {kappa}.",
-        "external": f"{about['cases']} cases of patients who did not shape the bundle, read by the {who} too.",
+        "external": f"{about['cases']} cases, read by the {who} too. {_independence(bundle)}",
         "accuracy": _accuracy(scores["raters"][MODEL]),
         "failures": f"{about['hard']} of {about['cases']} cases that the model or most {who} have wrong: gallery and "
         "every answer under readers.",
     }
+
+
+def _independence(bundle: Bundle) -> str:
+    if bundle.reference.trained_on:
+        return "None of their patients shaped the bundle."
+    return "Whether their patients shaped the bundle is not recorded."
 
 
 def _accuracy(model: Mapping[str, Mapping[str, float | None]]) -> str:

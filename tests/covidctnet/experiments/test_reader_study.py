@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("readers")
     make_reader_example(folder / "cohort", load_profile("smoke").phantom, workers=1)
-    untrained_bundle(folder / "bundle")
+    untrained_bundle(folder / "bundle", trained_on=(patient_key("somebody"),))
     return folder
 
 
@@ -49,6 +49,7 @@ def test_the_result_says_that_readers_and_cases_are_made_up(result: ExperimentRe
     assert "readers are simulated" in warnings
     assert "20 of 20 cases are phantoms" in warnings
     assert result.simulated
+    assert any("none of whom shaped the bundle" in statement.text for statement in result.statements)
     assert load_result(example / "readers") == result
     assert all("simulated" in table.title for table in result.tables if "reader" in table.title.lower())
 
