@@ -1,6 +1,6 @@
 "use strict"
 // Draws the point clouds of the page on plain canvases: drag or arrow keys turn, wheel or + and - zoom, 0 goes back.
-const START = { turn: -0.32, tilt: 0.24, zoom: 1 }
+const START = { turn: -0.32, tilt: 0.24, zoom: 1.25 }
 const LAYERS = { body: ["#8d99a6", 0.18, 1.1], lung: ["#4b7fa3", 0.3, 1.2], strong: [null, 0.85, 2.1] }
 
 const bytes = text => Uint8Array.from(atob(text), letter => letter.charCodeAt(0))

@@ -73,7 +73,12 @@ def _row(figure: PublishedFigure, scores: Mapping[str, Any], bundle: Bundle) -> 
     published = figure.estimate(CONFIDENCE)
     readers = f", {figure.readers} readers" if figure.readers else ""
     hits = f" ({figure.fraction[0]} of {figure.fraction[1]})" if figure.fraction else ""
-    paper = (f"{Decimal(figure.percent) / 100}{hits}", f"{figure.cases}{readers}", _interval(published) or figure.gap)
+    about = f"{figure.fraction[1]} of " if figure.fraction and figure.fraction[1] != figure.cases else ""
+    paper = (
+        f"{Decimal(figure.percent) / 100}{hits}",
+        f"{about}{figure.cases}{readers}",
+        _interval(published) or figure.gap,
+    )
     name = f"{figure.setting}, {figure.rater}: {_NAMES[figure.metric]}"
     return (name, *paper, *_own(figure, scores, bundle))
 

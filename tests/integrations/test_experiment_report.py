@@ -123,7 +123,7 @@ def test_tables_keep_their_form_whatever_is_in_them(written: WrittenReport, html
 def test_the_paper_stands_beside_the_run_with_numbers_and_intervals(written: WrittenReport) -> None:
     markdown = written.markdown.read_text("utf-8")
     row = next(line for line in markdown.splitlines() if line.startswith("| hold-out, model: Covid-19 sensitivity"))
-    assert row.split(" | ")[1:6] == ["0.9091 (10 of 11)", "15", "0.587 to 0.998", "1.000", "2 of 6"]
+    assert row.split(" | ")[1:6] == ["0.9091 (10 of 11)", "11 of 15", "0.587 to 0.998", "1.000", "2 of 6"]
     assert "| reader test, mean reader: accuracy, three classes | 0.71 | 20, 4 readers |" in markdown
     assert "| 0.750 | 7 of 20 | 0.500 to 0.900 |" in markdown
     assert "a likeness between them means nothing" in markdown
