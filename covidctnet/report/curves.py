@@ -23,8 +23,8 @@ _WIDE_RANGE = 20.0
 
 
 @styled
-def roc_figure(outcomes: Sequence[CaseOutcome]) -> Figure:
-    """ROC curve of each class against the rest, with macro and micro average."""
+def roc_figure(outcomes: Sequence[CaseOutcome], *, among: str = "hold-out") -> Figure:
+    """ROC curve of each class against the rest, with macro and micro average; `among` names the cases."""
     figure = new_figure(5.3, 5.3)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color=RULE, linewidth=1.0, zorder=0)
@@ -41,7 +41,7 @@ def roc_figure(outcomes: Sequence[CaseOutcome]) -> Figure:
     axes.grid(visible=True)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set(xlabel="1 - specificity", ylabel="Sensitivity")
-    axes.set_title(f"ROC, {len(outcomes)} hold-out cases")
+    axes.set_title(f"ROC, {len(outcomes)} {among} cases")
     axes.legend(loc="lower right")
     return figure
 
@@ -51,14 +51,15 @@ def confusion_figure(metrics: Metrics) -> Figure:
     """Confusion matrices: three classes, and Covid-19 against the rest at the decision threshold."""
     figure = new_figure(8.4, 4.0)
     left, right = figure.subplots(1, 2, width_ratios=(3, 2.4))
-    _matrix(left, metrics.three_class.confusion, LABELS, LABELS)
+    draw_matrix(left, metrics.three_class.confusion, LABELS, LABELS)
     left.set_title("Most probable class")
-    _matrix(right, metrics.covid.confusion, ("Rest", "Covid-19"), ("Negative", "Positive"))
+    draw_matrix(right, metrics.covid.confusion, ("Rest", "Covid-19"), ("Negative", "Positive"))
     right.set_title(f"Covid-19 from probability {metrics.threshold:.2f}")
     return figure
 
 
-def _matrix(axes: Axes, counts: Sequence[Sequence[int]], truth: Sequence[str], answers: Sequence[str]) -> None:
+def draw_matrix(axes: Axes, counts: Sequence[Sequence[int]], truth: Sequence[str], answers: Sequence[str]) -> None:
+    """Draw a confusion matrix: counts and shares of each row."""
     table = np.array(counts)
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap=SHARE, vmin=0.0, vmax=1.0, aspect="auto")
