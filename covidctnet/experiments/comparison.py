@@ -205,7 +205,8 @@ def interval_over_seeds(differences: Floats, *, tested: float, trained: float, c
 
     Args:
         differences: one a seed.
-        tested, trained: cases in a seed's test and training part.
+        tested: cases in a seed's test part.
+        trained: cases in a seed's training part.
         confidence: of the interval.
 
     Returns:

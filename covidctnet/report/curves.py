@@ -60,7 +60,7 @@ def confusion_figure(metrics: Metrics) -> Figure:
 
 
 def draw_matrix(axes: Axes, counts: Sequence[Sequence[int]], truth: Sequence[str], answers: Sequence[str]) -> None:
-    """A confusion matrix with counts and shares of the rows."""
+    """Draw a confusion matrix: counts and shares of each row."""
     table = np.array(counts)
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap=SHARE, vmin=0.0, vmax=1.0, aspect="auto")

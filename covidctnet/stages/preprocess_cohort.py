@@ -151,12 +151,12 @@ def _save(
         save_array(folders.healthy / f"{case.case}.npy", slices)
         save_array(folders.healthy / f"{case.case}.aerated.npy", find_lungs(slices, config.preprocess))
         if config.denoiser.warm_start_epochs:
-            save_array(folders.healthy / f"{case.case}.lungs.npy", _lungs(slices, volume, config))
+            save_array(folders.healthy / f"{case.case}.lungs.npy", lungs_of_slices(slices, volume, config))
     if split == "holdout" and truth is not None:
         np.savez_compressed(folders.records / f"{case.case}.truth.npz", **truth)  # type: ignore[arg-type]
 
 
-def _lungs(slices: UnitArray, volume: Volume, config: Config) -> BoolArray:
+def lungs_of_slices(slices: UnitArray, volume: Volume, config: Config) -> BoolArray:
     """Both lungs with all that is inside them, without airways, on the grid of the slices."""
     extent = (count * step for count, step in zip(volume.hu.shape, volume.spacing_mm, strict=True))
     depth, height, width = (size / count for size, count in zip(extent, slices.shape, strict=True))
