@@ -24,8 +24,8 @@ _WIDE_RANGE = 20.0
 
 
 @styled
-def roc_figure(outcomes: Sequence[CaseOutcome]) -> Figure:
-    """ROC curve of each class against the rest, with macro and micro average."""
+def roc_figure(outcomes: Sequence[CaseOutcome], *, among: str = "hold-out") -> Figure:
+    """ROC curve of each class against the rest, with macro and micro average; `among` names the cases."""
     figure = new_figure(5.3, 5.3)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color=RULE, linewidth=1.0, zorder=0)
@@ -42,7 +42,7 @@ def roc_figure(outcomes: Sequence[CaseOutcome]) -> Figure:
     axes.grid(visible=True)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
     axes.set(xlabel="1 - specificity", ylabel="Sensitivity")
-    axes.set_title(f"ROC, {len(outcomes)} hold-out cases")
+    axes.set_title(f"ROC, {len(outcomes)} {among} cases")
     axes.legend(loc="lower right")
     return figure
 
