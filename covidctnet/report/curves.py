@@ -12,6 +12,7 @@ from covidctnet.evaluation.metrics import Metrics
 from covidctnet.evaluation.outcomes import CaseOutcome
 from covidctnet.evaluation.reliability import BINS, reliability_bins
 from covidctnet.evaluation.roc import roc_curves
+from covidctnet.evaluation.roc_band import RocBand
 from covidctnet.labels import LABELS
 from covidctnet.report.style import CLASS_COLOURS, INK, PANEL, RULE, SHARE, SOFT, new_figure, styled
 
@@ -24,11 +25,21 @@ _WIDE_RANGE = 20.0
 
 
 @styled
-def roc_figure(outcomes: Sequence[CaseOutcome], *, among: str = "hold-out") -> Figure:
-    """ROC curve of each class against the rest, with macro and micro average; `among` names the cases."""
+def roc_figure(
+    outcomes: Sequence[CaseOutcome], *, among: str = "hold-out", bands: Mapping[str, RocBand] | None = None
+) -> Figure:
+    """ROC curve of each class against the rest, with macro and micro average.
+
+    Args:
+        outcomes: one a case.
+        among: names the cases.
+        bands: by class, drawn behind its curve.
+    """
     figure = new_figure(5.3, 5.3)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color=RULE, linewidth=1.0, zorder=0)
+    for name, band in (bands or {}).items():
+        draw_band(axes, band, ROC_LINES[name]["color"])
     for curve in roc_curves(outcomes):
         average = curve.name in {"macro", "micro"}
         axes.plot(
@@ -45,6 +56,13 @@ def roc_figure(outcomes: Sequence[CaseOutcome], *, among: str = "hold-out") -> F
     axes.set_title(f"ROC, {len(outcomes)} {among} cases")
     axes.legend(loc="lower right")
     return figure
+
+
+def draw_band(axes: Axes, band: RocBand, colour: str, label: str | None = None) -> None:
+    """The band of a curve, pale enough that several can lie on each other."""
+    axes.fill_between(
+        band.false_positive_rate, band.low, band.high, color=colour, alpha=0.15, linewidth=0, zorder=1, label=label
+    )
 
 
 @styled

@@ -14,7 +14,7 @@ from covidctnet.readers.agreement import Agreement
 from covidctnet.readers.answers import MODEL
 from covidctnet.readers.compare import ReaderComparison
 from covidctnet.readers.scores import ENDPOINTS, NO_CLASS
-from covidctnet.report.curves import ROC_LINES, draw_matrix
+from covidctnet.report.curves import ROC_LINES, draw_band, draw_matrix
 from covidctnet.report.forest import ForestRow, forest_figure
 from covidctnet.report.style import CLASS_COLOURS, INK, RULE, SHARE, SOFT, new_figure, styled
 
@@ -35,11 +35,7 @@ def reader_roc_figure(found: ReaderComparison, bands: Mapping[str, RocBand]) -> 
     curves = {curve.name: curve for curve in roc_curves(found.outcomes)}
     name = LABELS[COVID]
     if name in bands:
-        band = bands[name]
-        left.fill_between(
-            band.false_positive_rate, band.low, band.high, color=CLASS_COLOURS[COVID], alpha=0.16, linewidth=0,
-            label=f"{found.confidence:.0%} band, pointwise",
-        )  # fmt: skip
+        draw_band(left, bands[name], CLASS_COLOURS[COVID], f"{found.confidence:.0%} band, pointwise")
     if name in curves:
         curve = curves[name]
         left.plot(
