@@ -32,6 +32,7 @@ def _register() -> None:
         demo,
         deploy,
         doctor,
+        experiment,
         explain,
         model,
         model_promotion,
@@ -60,6 +61,7 @@ def _register() -> None:
     app.command("restore")(stack.restore)
     app.add_typer(cohort.app, name="cohort")
     app.add_typer(data.app, name="data")
+    app.add_typer(experiment.app, name="experiment")
     model_promotion.add_commands(model.app)
     model.app.command("receive")(model_webhook.receive)
     app.add_typer(model.app, name="model")
