@@ -10,6 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure as Drawing
 
+from covidctnet.cohort import Case, Cohort
 from covidctnet.config import Config
 from covidctnet.evaluation.bootstrap import Estimate
 from covidctnet.experiments.answers import FoldAnswers
@@ -22,7 +23,6 @@ from covidctnet.experiments.results import (
     write_result,
 )
 from covidctnet.labels import COVID, LABELS
-from covidctnet.stages.prepared import PreparedCase
 
 _ANSWER_COLUMNS = (
     "arm", "seed", "fold", "case", "patient", "label", "brand",
@@ -39,7 +39,9 @@ class About:
         config: of the run.
         seeds: of the repetitions.
         data_version, code_version: what was run on and with.
-        cases: that the experiment is about, without the denoiser's Controls.
+        cases: by class, how many the experiment is about, without the denoiser's Controls.
+        real_patients: how many of the patients are no phantoms.
+        simulated: whether any case is a phantom.
     """
 
     experiment: ExperimentName
@@ -47,17 +49,13 @@ class About:
     seeds: tuple[int, ...]
     data_version: str
     code_version: str
-    cases: tuple[PreparedCase, ...]
-
-    @property
-    def simulated(self) -> bool:
-        """Whether any case is a phantom."""
-        return any(case.phantom for case in self.cases)
+    cases: dict[str, int]
+    real_patients: int
+    simulated: bool
 
     def cautions(self) -> list[Statement]:
         """What must be read before any number."""
-        real = len({case.case.patient for case in self.cases if not case.phantom})
-        found = []
+        real, found = self.real_patients, []
         if self.simulated:
             text = "Phantoms, not patients: these numbers show that the method runs and how it behaves on drawn lungs."
             found.append(Statement(f"{text} They say nothing of accuracy in patients.", "warning"))
@@ -118,7 +116,6 @@ class ResultFolder:
     ) -> ExperimentResult:
         """Write the result; its seconds are those of the run, which sets them when it ends."""
         about = self.about
-        labels = [case.label for case in about.cases]
         result = ExperimentResult(
             experiment=about.experiment,
             title=title,
@@ -127,7 +124,7 @@ class ResultFolder:
             seeds=about.seeds,
             data_version=about.data_version,
             code_version=about.code_version,
-            cases={name: labels.count(index) for index, name in enumerate(LABELS)},
+            cases=about.cases,
             simulated=about.simulated,
             statements=(*statements, *about.cautions()),
             tables=tuple(tables),
@@ -137,6 +134,17 @@ class ResultFolder:
         )
         write_result(self.folder, result)
         return result
+
+
+def describe_cases(cohort: Cohort, cases: Sequence[Case]) -> dict[str, Any]:
+    """Fields of `About` that tell of the cases; a phantom is known by the truth beside it."""
+    labels = [case.label for case in cases]
+    phantoms = {case.patient for case in cases if cohort.truth_path(case.case).is_file()}
+    return {
+        "cases": {label: labels.count(label) for label in LABELS},
+        "real_patients": len({case.patient for case in cases} - phantoms),
+        "simulated": bool(phantoms),
+    }
 
 
 def rounded(value: float | None, digits: int = 3) -> float | None:

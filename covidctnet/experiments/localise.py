@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from covidctnet.cohort import Cohort
+from covidctnet.cohort import Case, Cohort
 from covidctnet.config import Config
 from covidctnet.errors import ExperimentError
 from covidctnet.evaluation.residual_contrast import RegionMeans, blur_residual, mean_lung_residual, region_means
 from covidctnet.experiments.slice_labels import INFECTED, UNKNOWN, SliceLabels, slice_positions
+from covidctnet.labels import label_index
 from covidctnet.phantom.truth import load_truth
 from covidctnet.preprocess import preprocess, preprocess_mask
 from covidctnet.reading import read_volume
 from covidctnet.residual import Denoiser, denoise, residual
-from covidctnet.stages.prepared import PreparedCase
 from covidctnet.stages.preprocess_cohort import lungs_of_slices
 from covidctnet.volume import BoolArray, UnitArray, Volume
 
@@ -93,7 +93,7 @@ class Truth:
     masks: Path | None = None
     labels: SliceLabels | None = None
 
-    def mask(self, cohort: Cohort, case: PreparedCase, volume: Volume, config: Config) -> BoolArray | None:
+    def mask(self, cohort: Cohort, case: Case, volume: Volume, config: Config) -> BoolArray | None:
         """Infection on the grid of the slices; None where it is unknown.
 
         Raises:
@@ -102,8 +102,8 @@ class Truth:
         inside = self._inside(cohort, case, volume, config)
         return None if inside is None else preprocess_mask(inside, volume.spacing_mm, config.preprocess)
 
-    def _inside(self, cohort: Cohort, case: PreparedCase, volume: Volume, config: Config) -> BoolArray | None:
-        name = case.case.case
+    def _inside(self, cohort: Cohort, case: Case, volume: Volume, config: Config) -> BoolArray | None:
+        name = case.case
         if self.masks is None:
             path = cohort.truth_path(name)
             return load_truth(path)["infection"] if path.is_file() else None
@@ -144,7 +144,7 @@ def score_voxels(slices: UnitArray, denoised: UnitArray, lungs: BoolArray, confi
 
 
 def localise_cases(
-    cohort: Cohort, cases: Sequence[PreparedCase], denoiser: Denoiser, config: Config, truth: Truth
+    cohort: Cohort, cases: Sequence[Case], denoiser: Denoiser, config: Config, truth: Truth
 ) -> Iterator[CaseImages]:
     """Read, preprocess and denoise each case as serving does, and measure it.
 
@@ -152,14 +152,14 @@ def localise_cases(
         ExperimentError: a case has neither mask nor marks and is no Control, so that nothing can be measured of it.
     """
     for case in cases:
-        volume = read_volume(cohort.path(case.case.case), config.reader)
+        volume = read_volume(cohort.path(case.case), config.reader)
         slices = preprocess(volume, config.preprocess)
         denoised = denoise(denoiser, slices, config.residual.batch_size)
         lungs = lungs_of_slices(slices, volume, config)
         infection = truth.mask(cohort, case, volume, config)
         if infection is None and truth.labels is None:
             raise ExperimentError(
-                f"case {case.case.case} has neither a mask of its infection nor marked slices; give --masks or "
+                f"case {case.case} has neither a mask of its infection nor marked slices; give --masks or "
                 "--slice-labels"
             )
         scores = score_voxels(slices, denoised, lungs, config)
@@ -169,8 +169,8 @@ def localise_cases(
         marks = _marks(case, volume, infection, len(slices), truth)
         measured = _measure(case, volume, lungs, infection, scores, marks)
         yield CaseImages(
-            case=case.case.case,
-            label=case.label,
+            case=case.case,
+            label=label_index(case.label),
             slices=slices,
             lungs=lungs,
             infection=infection,
@@ -179,18 +179,16 @@ def localise_cases(
         )
 
 
-def _marks(
-    case: PreparedCase, volume: Volume, infection: BoolArray | None, count: int, truth: Truth
-) -> NDArray[np.int64]:
+def _marks(case: Case, volume: Volume, infection: BoolArray | None, count: int, truth: Truth) -> NDArray[np.int64]:
     if truth.labels is not None:
-        return truth.labels.on_slices(case.case.case, volume, count)
+        return truth.labels.on_slices(case.case, volume, count)
     if infection is None:
         return np.full(count, UNKNOWN)
     return np.asarray(infection.any(axis=(1, 2)), np.int64)
 
 
 def _measure(
-    case: PreparedCase,
+    case: Case,
     volume: Volume,
     lungs: BoolArray,
     infection: BoolArray | None,
@@ -210,11 +208,13 @@ def _measure(
         for method, values in scores.items():
             for place, region in enumerate((infection, lungs & ~infection)):
                 voxels[place][method] = np.histogram(values[region], bins=BINS, range=(-1.0, 1.0))[0]
-            regions[method] = region_means(values, lungs, infection, label=case.label, patient=case.case.patient)
+            regions[method] = region_means(
+                values, lungs, infection, label=label_index(case.label), patient=case.patient
+            )
     return CaseLocalisation(
-        case=case.case.case,
-        patient=case.case.patient,
-        label=case.label,
+        case=case.case,
+        patient=case.patient,
+        label=label_index(case.label),
         slices=SliceScores(
             position_mm=slice_positions(volume, len(lungs))[kept], infected=marks[kept], scores=by_slice
         ),

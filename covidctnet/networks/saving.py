@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from covidctnet.config import ResidualConfig
 from covidctnet.errors import BundleError
+from covidctnet.files import publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,14 @@ def save_denoiser(model: Any, folder: Path, config: ResidualConfig) -> None:
         from covidctnet.networks.openvino_denoiser import export_to_openvino
 
         export_to_openvino(model, folder / EXPORTED_DENOISER, config.batch_size)
+
+
+def link_denoiser(bundle: Path, folder: Path) -> None:
+    """Make a bundle's denoiser appear in a folder of its own, which must not exist, as `save_denoiser` writes it."""
+    folder.mkdir(parents=True)
+    publish(bundle / KERAS_DENOISER, folder / KERAS_DENOISER)
+    if (bundle / EXPORTED_DENOISER).is_dir():
+        publish(bundle / EXPORTED_DENOISER, folder / EXPORTED_DENOISER)
 
 
 def export_classifier(
