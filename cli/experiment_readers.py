@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
-from cli.console import err, load_libraries, out, progress_bars
+from cli.console import err, out, progress_bars
+from cli.experiment import show_result
+from cli.train import JsonFlag, TrackingUri
 
 BundleFolder = Annotated[Path, typer.Option(help="Bundle folder that training wrote.")]
 Experiments = Annotated[Path, typer.Option(help="Folder of the experiments' results.")]
@@ -24,21 +26,42 @@ def readers(
         Path | None, typer.Option(help="Cohort folder that holds the cases; the folder of the CSV if not given.")
     ] = None,
     bundle: BundleFolder = Path("runs/demo/bundle"),
-    experiments: Experiments = Path("runs/experiments"),
+    workspace: Annotated[Path, typer.Option(help="Data, finished steps and MLflow of the study.")] = Path(
+        "runs/readers"
+    ),
+    output: Annotated[Path, typer.Option(help="Folder of the result.")] = Path("runs/experiments/readers"),
+    tracking_uri: TrackingUri = "",
+    json_output: JsonFlag = False,
 ) -> None:
     """Compare a bundle with human readers on an independent test set. Research use, not a medical device."""
-    from covidctnet.experiments.readers import run_readers
+    from covidctnet.bundle import load_bundle
     from covidctnet.readers.table import load_readers
+    from pipelines.experiment_run import keep_input, run_experiment
+    from pipelines.experiments import ExperimentPlan
+    from pipelines.settings import load_settings
+    from pipelines.workspaces import adopt_cohort
 
-    table, folder = load_readers(readers), experiments / "readers"
-    with progress_bars(quiet=not err.is_terminal) as progress:
-        load_libraries()
-        result = run_readers(bundle, cohort or readers.parent, table, folder, on_progress=progress)
-    for statement in result.statements:
-        style = "yellow" if statement.tone == "warning" else ""
-        out.print(statement.text, style=style, markup=False, highlight=False)
-    out.print(f"result {folder}; next: covidctnet experiment report", highlight=False, soft_wrap=True)
-    out.print("Research use only. Not a medical device.", style="bold")
+    load_readers(readers)
+    found = load_bundle(bundle)
+    with progress_bars(quiet=json_output) as progress:
+        version = adopt_cohort(workspace, cohort or readers.parent)
+        result = run_experiment(
+            workspace,
+            ExperimentPlan(
+                name="readers",
+                config=found.config,
+                bundle=str(bundle.resolve()),
+                pair_id=found.pair_id,
+                readers=keep_input(workspace, readers),
+            ),
+            version,
+            load_settings("local"),
+            output=output,
+            tracking_uri=tracking_uri,
+            on_progress=progress,
+            on_reuse=lambda step: err.print(f"reused: {step}", highlight=False),
+        )
+    show_result(result, output, json_output=json_output)
 
 
 def reader_example(

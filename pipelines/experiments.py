@@ -8,6 +8,7 @@ from typing import Any
 from kfp import dsl
 
 from components.adopt_denoiser import adopt_denoiser
+from components.compare_readers import compare_readers
 from components.conclude import conclude
 from components.extract_residuals import extract_residuals
 from components.fetch_dataset import fetch_dataset
@@ -26,11 +27,9 @@ from covidctnet.config import Config
 from covidctnet.errors import ExperimentError
 from covidctnet.experiments.arms import BOTH, DENOISER, NEITHER, NOISE
 from covidctnet.experiments.options import ExperimentOptions
+from covidctnet.experiments.results import EXPERIMENTS
 from pipelines.placement import place
 from pipelines.settings import PipelineSettings
-
-TRAINED = ("ablation", "patches", "clinical", "crossval", "scanners", "localisation")
-"""Experiments that are pipelines; `readers` answers with a bundle that is there already."""
 
 _SCHEMES = {"crossval": "folds", "scanners": "brands,sites,folds"}
 
@@ -40,13 +39,15 @@ class ExperimentPlan:
     """What an experiment is compiled of.
 
     Attributes:
-        name: one of `TRAINED`.
+        name: one of `EXPERIMENTS`.
         config: all stages.
         options: sizes and seeds.
         clinical: table of age and sex on the shared disk, for `clinical`.
-        bundle, pair_id: whose denoiser `localisation` measures; one is trained where they are empty.
+        bundle, pair_id: whose denoiser `localisation` measures, one is trained where they are empty; or what `readers`
+            compares with people.
         masks: folder of infection masks on the shared disk, for `localisation`.
         slice_labels: CSV of marked slices on the shared disk, for `localisation`.
+        readers: CSV of readers' answers on the shared disk, for `readers`.
     """
 
     name: str
@@ -57,12 +58,16 @@ class ExperimentPlan:
     pair_id: str = ""
     masks: str = ""
     slice_labels: str = ""
+    readers: str = ""
 
     def __post_init__(self) -> None:
-        if self.name not in TRAINED:
-            raise ExperimentError(f"there is no experiment {self.name!r} to run; use one of {', '.join(TRAINED)}")
+        if self.name not in EXPERIMENTS:
+            raise ExperimentError(f"there is no experiment {self.name!r} to run; use one of {', '.join(EXPERIMENTS)}")
         if self.name == "clinical" and not self.clinical:
             raise ExperimentError("the experiment `clinical` needs a table of age and sex; give it with --demographics")
+
+        if self.name == "readers" and not (self.readers and self.bundle and self.pair_id):
+            raise ExperimentError("the experiment `readers` needs answers of readers and a bundle")
 
     def variant(self, seed: int, *, noise: bool = True) -> str:
         """The configuration of one seed as JSON, with or without noise in the denoiser's training."""
@@ -81,7 +86,7 @@ class _Flow:
         self.plan, self.settings, self.run, self.places = plan, settings, dict(run), places
         self.cases: dict[str, Any] = {}
 
-    def select(self) -> None:
+    def fetch(self) -> Any:
         fetched = fetch_dataset(
             repository=self.places["repository"],
             endpoint=self.places["endpoint"],
@@ -89,8 +94,11 @@ class _Flow:
             **self.run,
         )
         place(fetched, "fetch dataset", self.settings)
+        return fetched.outputs["cohort"]
+
+    def select(self) -> None:
         selected = select_cases(
-            cohort=fetched.outputs["cohort"],
+            cohort=self.fetch(),
             options=self.places["options"],
             store=self.places["store"],
             **self.run,
@@ -230,7 +238,8 @@ def build_experiment(plan: ExperimentPlan, settings: PipelineSettings) -> Any:
             "cases_per_shard": cases_per_shard,
         }
         flow = _Flow(plan, settings, run, places)
-        flow.select()
+        if plan.name != "readers":
+            flow.select()
         return _BODIES[plan.name](flow)
 
     return experiment
@@ -304,7 +313,22 @@ def _localisation(flow: _Flow) -> Any:
     return measured.outputs["result"]
 
 
+def _readers(flow: _Flow) -> Any:
+    plan = flow.plan
+    compared = compare_readers(
+        cohort=flow.fetch(),
+        bundle=plan.bundle,
+        pair_id=plan.pair_id,
+        readers=plan.readers,
+        state=flow.places["state"],
+        **flow.run,
+    )
+    place(compared, "evaluate", flow.settings, shown="compare readers")
+    return compared.outputs["result"]
+
+
 _BODIES = {
+    "readers": _readers,
     "ablation": _ablation,
     "patches": _patches,
     "clinical": _clinical,

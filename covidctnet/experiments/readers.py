@@ -22,15 +22,24 @@ from covidctnet.report.turning_clouds import turning_clouds
 
 
 def run_readers(
-    bundle: Path, cohort: Path, table: ReaderTable, output: Path, *, on_progress: Progress = silent
+    bundle: Path,
+    whole: Cohort,
+    table: ReaderTable,
+    output: Path,
+    *,
+    kept: Path,
+    data_version: str,
+    on_progress: Progress = silent,
 ) -> ExperimentResult:
     """Compare a bundle with human readers.
 
     Args:
         bundle: folder of the bundle; none of the patients may have shaped it.
-        cohort: folder of the cohort that holds the cases.
+        whole: cohort that holds the cases.
         table: what the readers answered.
-        output: folder that holds `result.json`, `figures/`, `answers/` and `clouds.json` afterwards.
+        output: folder that holds `result.json`, `figures/`, `scores.json` and `clouds.json` afterwards.
+        kept: folder of the model's answers, see `answer_cases`.
+        data_version: of the cohort.
         on_progress: told of each finished case.
 
     Raises:
@@ -38,10 +47,9 @@ def run_readers(
         CohortError: the answers or the cases cannot be compared; the message says why.
     """
     started = time.monotonic()
-    whole = Cohort.load(cohort)
     predictor = Predictor.load(bundle)
     cases = reader_cases(whole, table.cases, predictor.bundle.reference.trained_on)
-    answers = answer_cases(predictor, whole, cases, output / "answers", on_progress=on_progress)
+    answers = answer_cases(predictor, whole, cases, kept, on_progress=on_progress)
     config = predictor.bundle.config
     found = compare_with_readers(
         answers,
@@ -53,6 +61,7 @@ def run_readers(
     shown = show_cases(found, predictor, whole, {case.case: case for case in cases})
     phantoms = sum(whole.truth_path(case.case).is_file() for case in cases)
     window = (config.preprocess.hu_min, config.preprocess.hu_max)
+    output.mkdir(parents=True, exist_ok=True)
     write_json(output / CLOUDS, turning_clouds(shown.typical, window, config.seed))
     about = {
         "cases": len(cases),
@@ -69,7 +78,7 @@ def run_readers(
         question="Does the model tell Covid-19, CAP and Control apart as well as readers do, on the same new cases?",
         profile=config.name,
         seeds=(config.seed,),
-        data_version=Cohort(folder=whole.folder, cases=tuple(cases)).version,
+        data_version=data_version,
         code_version=code_version(),
         cases=found.counts,
         simulated=table.simulated or phantoms > 0,

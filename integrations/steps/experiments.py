@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from covidctnet.experiments.options import ExperimentOptions, parse_options
 from covidctnet.files import link_tree, write_json
@@ -14,6 +14,9 @@ from covidctnet.stages.prepared import PreparedCohort
 from integrations.steps.cohorts import LEDGER, load_ledger, open_cohort, point_to
 from integrations.steps.context import Step, open_step
 from integrations.steps.training import HISTORIES, NETWORK, SHARD, open_state
+
+if TYPE_CHECKING:
+    from covidctnet.bundle import Bundle
 
 _T = TypeVar("_T")
 _NO_NAME = re.compile(r"[^\w .:/-]", re.ASCII)
@@ -61,20 +64,31 @@ def adopt_denoiser(*, bundle: str, pair_id: str, output: str, run: Mapping[str, 
     Raises:
         BundleError: the folder holds no bundle, or another one.
     """
-    from covidctnet.bundle import load_bundle
-    from covidctnet.errors import BundleError
     from covidctnet.networks.saving import link_denoiser
 
     with open_step("adopt denoiser", run) as step:
-        found = load_bundle(Path(bundle))
-        if found.pair_id != pair_id:
-            raise BundleError(f"the folder holds bundle {found.pair_id}, not {pair_id}; run the command again")
+        found = require_bundle(Path(bundle), pair_id)
         folder = Path(output)
         folder.mkdir(parents=True, exist_ok=True)
         link_denoiser(found.folder, folder / NETWORK)
         write_json(folder / HISTORIES, {})
         step.tracker.log_params({"pair_id": pair_id})
         step.save_seconds(folder)
+
+
+def require_bundle(folder: Path, pair_id: str) -> "Bundle":
+    """Open the bundle that a run was started with.
+
+    Raises:
+        BundleError: the folder holds no bundle, or another one.
+    """
+    from covidctnet.bundle import load_bundle
+    from covidctnet.errors import BundleError
+
+    found = load_bundle(folder)
+    if found.pair_id != pair_id:
+        raise BundleError(f"the folder holds bundle {found.pair_id}, not {pair_id}; run the command again")
+    return found
 
 
 def stack_slices(*, slices: str, with_noise: bool, output: str, run: Mapping[str, str]) -> None:
@@ -257,7 +271,7 @@ def localise(
         )
         what = "masks of the infection" if labels is None else "slices marked by a reader"
         conclude_localisation(ResultFolder(Path(output), about), measured, examples, what=what)
-        _track_result(step, Path(output))
+        track_result(step, Path(output))
 
 
 def _tell(images: Iterable[_T], total: int, step: Step) -> Iterator[_T]:
@@ -303,10 +317,11 @@ def conclude(
             **describe_cases(source, [case for case in source.cases if split[case.patient] != "denoiser"]),
         )
         CONCLUSIONS[experiment](ResultFolder(Path(output), about), load_answers(map(Path, answers)))
-        _track_result(step, Path(output))
+        track_result(step, Path(output))
 
 
-def _track_result(step: Step, folder: Path) -> None:
+def track_result(step: Step, folder: Path) -> None:
+    """Put the result that lies in a folder on record in MLflow, and keep the step's seconds beside it."""
     from covidctnet.experiments.results import load_result
 
     result = load_result(folder)

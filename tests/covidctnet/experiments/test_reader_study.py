@@ -30,10 +30,14 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def compare(example: Path, output: Path) -> ExperimentResult:
+    cohort, table = Cohort.load(example / "cohort"), load_readers(example / "cohort" / READERS_FILE)
+    return run_readers(example / "bundle", cohort, table, output, kept=example / "answers", data_version=cohort.version)
+
+
 @pytest.fixture(scope="module")
 def result(example: Path) -> ExperimentResult:
-    cohort = example / "cohort"
-    return run_readers(example / "bundle", cohort, load_readers(cohort / READERS_FILE), example / "readers")
+    return compare(example, example / "readers")
 
 
 def test_the_example_has_twenty_cases_and_four_readers_who_say_that_they_are_simulated(example: Path) -> None:
@@ -67,8 +71,8 @@ def test_tables_agree_with_the_answers(result: ExperimentResult) -> None:
 
 
 def test_answers_are_kept_for_a_run_that_was_killed(example: Path, result: ExperimentResult) -> None:
-    cohort, folder = example / "cohort", example / "readers"
-    kept = {path: path.read_text() for path in (folder / "answers").glob("*.json")}
+    folder = example / "readers"
+    kept = {path: path.read_text() for path in (example / "answers").glob("*.json")}
     assert len(kept) == 20
     times = {path: path.stat().st_mtime_ns for path in kept}
     forgotten, stale = sorted(kept)[:2]
@@ -77,7 +81,7 @@ def test_answers_are_kept_for_a_run_that_was_killed(example: Path, result: Exper
     document["key"]["sha256"] = "0" * 64
     stale.write_text(json.dumps(document))
 
-    again = run_readers(example / "bundle", cohort, load_readers(cohort / READERS_FILE), folder)
+    again = compare(example, folder)
 
     assert again.tables == result.tables
     changed = {path for path in kept if path.stat().st_mtime_ns != times[path]}
