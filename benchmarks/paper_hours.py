@@ -2,67 +2,105 @@
 
 `python -m benchmarks.paper_hours [--tflops 5] [--patients 335] [--slices 300]`
 
-An estimate, not a measurement: multiplications and additions of each network, three times those of a forward pass in
-training, divided by a rate that the card is assumed to keep up. Reading, resampling and waiting for data are not in it;
-the number of workers that read is what settles them.
+An estimate, not a measurement: two operations for each multiplication of a network's matrix products, three times those
+of a forward pass in training, divided by a rate that the card is assumed to keep up. Reading and resampling are not in
+it: they are the processor's work.
 """
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.limits import forward_flops
 from covidctnet.config import Config, load_profile
+from covidctnet.experiments.options import ExperimentOptions
 
 CONTROLS_SLICES = 21_888
 """Slices of the paper's denoiser Controls (paper, Methods)."""
 
+NETWORKS = {"ablation": (6, 12), "patches": (3, 6), "clinical": (3, 6), "crossval": (1, 5), "scanners": (1, 15)}
+"""Denoisers and classifiers that an experiment trains with its default options, five brands and five sites; a
+network of the patch-based baseline counts as a classifier. In one workspace, what `ablation` trained is used again."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
-    """One piece of a training run; floating-point operations."""
+class Costs:
+    """Floating-point operations of one forward pass of each network: of a slice, and of a case."""
 
-    name: str
-    flops: float
+    slice: float
+    case: float
 
-    def hours(self, tflops: float) -> float:
-        """At a rate in 10^12 operations a second."""
-        return self.flops / (tflops * 1e12) / 3600.0
+    @classmethod
+    def of(cls, config: Config) -> "Costs":
+        """Count those of a profile."""
+        from covidctnet.networks import build_classifier, build_denoiser
+
+        denoiser = build_denoiser(config.denoiser, config.preprocess.slice_size)
+        classifier = build_classifier(config.classifier, config.residual.shape)
+        return cls(slice=forward_flops(denoiser), case=forward_flops(classifier))
 
 
-def work_of_a_run(config: Config, *, patients: int, slices: int) -> list[Work]:
-    """What one training run computes.
+def training_run(config: Config, costs: Costs, *, patients: int, slices: int) -> dict[str, float]:
+    """Operations of one training run by part.
 
     Args:
         config: profile.
-        patients: without the denoiser's Controls; about the share of training patients learns.
+        costs: of its networks.
+        patients: without the denoiser's Controls.
         slices: of a patient at the profile's spacing.
     """
-    from covidctnet.networks import build_classifier, build_denoiser
-
-    denoiser = forward_flops(build_denoiser(config.denoiser, config.preprocess.slice_size))
-    classifier = forward_flops(build_classifier(config.classifier, config.residual.shape))
     learning = patients * (1.0 - config.splits.validation - config.splits.holdout)
+    return _parts(config, costs, denoised=CONTROLS_SLICES, patients=patients, slices=slices, learning=learning)
+
+
+def experiments(config: Config, costs: Costs, *, slices: int) -> dict[str, float]:
+    """Operations of each experiment with its default options, alone in its workspace."""
+    options = ExperimentOptions()
+    patients = 3 * options.cases
+    one = _parts(
+        config,
+        costs,
+        denoised=options.denoiser_controls * slices,
+        patients=patients,
+        slices=slices,
+        learning=patients * (1.0 - options.validation - options.test),
+    )
+    return {
+        name: denoisers * (one["denoiser"] + one["residuals"]) + classifiers * one["classifier"]
+        for name, (denoisers, classifiers) in NETWORKS.items()
+    }
+
+
+def _parts(
+    config: Config, costs: Costs, *, denoised: float, patients: int, slices: int, learning: float
+) -> dict[str, float]:
     epochs = config.denoiser.warm_start_epochs + config.denoiser.epochs
-    return [
-        Work(name="denoiser", flops=3 * denoiser * CONTROLS_SLICES * epochs),
-        Work(name="residuals", flops=denoiser * patients * slices),
-        Work(name="classifier", flops=3 * classifier * learning * config.classifier.epochs),
-    ]
+    return {
+        "denoiser": 3 * costs.slice * denoised * epochs,
+        "residuals": costs.slice * patients * slices,
+        "classifier": 3 * costs.case * learning * config.classifier.epochs,
+    }
+
+
+def table(what: str, parts: Mapping[str, float], tflops: float) -> list[str]:
+    """Rows of Markdown: operations and hours at a rate in 10^12 operations a second."""
+    rows = [f"| {what} | 10^15 operations | hours at {tflops:g} TFLOP/s |", "|---|---:|---:|"]
+    return rows + [f"| {name} | {flops / 1e15:.1f} | {flops / tflops / 3.6e15:.1f} |" for name, flops in parts.items()]
 
 
 def main() -> None:
-    """Print the table."""
+    """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--tflops", type=float, default=5.0, help="rate that the card keeps up, 10^12 operations a second"
-    )
+    parser.add_argument("--tflops", type=float, default=5.0, help="rate that the card keeps up")
     parser.add_argument("--patients", type=int, default=335)
     parser.add_argument("--slices", type=int, default=300, help="slices of a patient at 1 mm")
     given = parser.parse_args()
-    parts = work_of_a_run(load_profile("paper"), patients=given.patients, slices=given.slices)
-    print(f"| part | 10^15 operations | hours at {given.tflops:g} TFLOP/s |\n|---|---:|---:|")
-    for part in [*parts, Work(name="together", flops=sum(part.flops for part in parts))]:
-        print(f"| {part.name} | {part.flops / 1e15:.2f} | {part.hours(given.tflops):.2f} |")
+    config = load_profile("paper")
+    costs = Costs.of(config)
+    run = training_run(config, costs, patients=given.patients, slices=given.slices)
+    print("\n".join(table("part of one training run", {**run, "together": sum(run.values())}, given.tflops)))
+    print()
+    print("\n".join(table("experiment", experiments(config, costs, slices=given.slices), given.tflops)))
 
 
 if __name__ == "__main__":

@@ -2,14 +2,24 @@
 
 from pathlib import Path
 
-from benchmarks.paper_hours import work_of_a_run
+import pytest
+
+from benchmarks.paper_hours import NETWORKS, Costs, experiments, table, training_run
 from covidctnet.config import load_profile
+from covidctnet.experiments.results import EXPERIMENTS
 
 
-def test_the_page_has_the_operations_of_the_paper_profile() -> None:
+def test_the_page_has_the_tables_of_the_paper_profile() -> None:
     page = (Path(__file__).parents[2] / "docs" / "reproduce.md").read_text("utf-8")
-    parts = work_of_a_run(load_profile("paper"), patients=335, slices=300)
-    for part in parts:
-        assert f"| {part.name} | {part.flops / 1e15:.2f} | {part.hours(5.0):.2f} |" in page
-    # Denoising takes 8.8 GFLOP a slice: docs/performance.md.
-    assert round(parts[1].flops / (335 * 300) / 1e9, 1) == 8.8
+    config = load_profile("paper")
+    costs = Costs.of(config)
+    # docs/performance.md: 8.8 GFLOP a slice.
+    assert costs.slice == pytest.approx(8.8e9, rel=0.01)
+    run = training_run(config, costs, patients=335, slices=300)
+    rows = [
+        *table("part of one training run", run, 5.0),
+        *table("experiment", experiments(config, costs, slices=300), 5.0),
+    ]
+    missing = [row for row in rows if row not in page]
+    assert not missing
+    assert set(NETWORKS) == set(EXPERIMENTS) - {"readers", "localisation"}
