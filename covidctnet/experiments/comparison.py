@@ -37,6 +37,9 @@ METRICS = {
 }
 """Metrics by name, in words; all but the Brier score are better where higher."""
 
+_NO_SPREAD = 1e-12
+"""Rounding alone: seeds that agree to here say nothing of how seeds differ."""
+
 LOWER_IS_BETTER = frozenset({"brier"})
 
 
@@ -218,7 +221,7 @@ def interval_over_seeds(differences: Floats, *, tested: float, trained: float, c
     if count < 2 or not np.isfinite(differences).all():
         return None
     spread = float(np.var(differences, ddof=1))
-    if spread == 0.0:
+    if np.ptp(differences) < _NO_SPREAD:
         return None
     error = float(np.sqrt((1.0 / count + tested / trained) * spread))
     reach = float(t.ppf(0.5 + confidence / 2.0, count - 1)) * error
