@@ -195,7 +195,7 @@ class _Flow:
             **self.cases,
             answers=answers,
             experiment=self.plan.name,
-            seeds=list(self.plan.options.seeds),
+            options=self.places["options"],
             **self.run,
         )
         place(concluded, "evaluate", self.settings, shown=f"conclude {self.plan.name}")

@@ -193,14 +193,22 @@ def _resample(
     bootstrap = PatientBootstrap([o.patient for o in everyone], [o.label for o in everyone], config, seed)
 
     def statistics(weights: Floats) -> dict[str, Floats]:
-        total: dict[str, Floats] = {metric: np.zeros(len(weights)) for metric in METRICS}
+        found: dict[str, list[Floats]] = {metric: [] for metric in METRICS}
         for (first, second), part in zip(arrays, np.split(weights, ends[:-1], axis=1), strict=True):
             ahead, behind = first.measure(part), second.measure(part)
             for metric in METRICS:
-                total[metric] = total[metric] + (ahead[metric] - behind[metric]) / len(arrays)
-        return total
+                found[metric].append(ahead[metric] - behind[metric])
+        return {metric: _mean_of_known(np.stack(values)) for metric, values in found.items()}
 
     return bootstrap.resample(statistics), bootstrap
+
+
+def _mean_of_known(values: Floats) -> Floats:
+    """Means over the first axis without NaN: in a few samples, a seed has drawn nobody of a class."""
+    known = np.isfinite(values)
+    means = np.full(values.shape[1:], np.nan)
+    np.divide(np.where(known, values, 0.0).sum(axis=0), known.sum(axis=0), out=means, where=known.any(axis=0))
+    return means
 
 
 def interval_over_seeds(differences: Floats, *, tested: float, trained: float, confidence: float) -> Interval | None:

@@ -286,7 +286,7 @@ def conclude(
     cohort: str,
     splits: str,
     answers: Sequence[str],
-    seeds: Sequence[int],
+    options: str,
     output: str,
     run: Mapping[str, str],
 ) -> None:
@@ -297,7 +297,7 @@ def conclude(
         cohort: output of `select_cases`.
         splits: output of `select_cases`.
         answers: of every arm, seed and fold.
-        seeds: of the repetitions.
+        options: of the experiment, as JSON.
         output: receives the result.
         run: see `RunContext`.
     """
@@ -311,7 +311,7 @@ def conclude(
         about = About(
             experiment=experiment,  # type: ignore[arg-type]
             config=step.run.config,
-            seeds=tuple(seeds),
+            seeds=_parse(options).seeds,
             data_version=step.run.data_version,
             code_version=step.run.code_version,
             **describe_cases(source, [case for case in source.cases if split[case.patient] != "denoiser"]),
