@@ -186,7 +186,8 @@ def compile_(
     from covidctnet.config import load_profile
     from covidctnet.experiments.options import parse_options
     from pipelines.compilation import compile_pipeline
-    from pipelines.experiments import ExperimentPlan, build_experiment
+    from pipelines.experiment_plan import ExperimentPlan
+    from pipelines.experiments import build_experiment
     from pipelines.settings import load_settings
 
     plan = ExperimentPlan(
@@ -220,8 +221,8 @@ def _run(
 ) -> None:
     from covidctnet.config import load_profile
     from covidctnet.experiments.options import parse_options
+    from pipelines.experiment_plan import ExperimentPlan
     from pipelines.experiment_run import keep_input, phantom_config, phantom_demographics, run_experiment
-    from pipelines.experiments import ExperimentPlan
     from pipelines.settings import load_settings
     from pipelines.workspaces import adopt_cohort, make_demo_data
 

@@ -36,8 +36,8 @@ def readers(
     """Compare a bundle with human readers on an independent test set. Research use, not a medical device."""
     from covidctnet.bundle import load_bundle
     from covidctnet.readers.table import load_readers
+    from pipelines.experiment_plan import ExperimentPlan
     from pipelines.experiment_run import keep_input, run_experiment
-    from pipelines.experiments import ExperimentPlan
     from pipelines.settings import load_settings
     from pipelines.workspaces import adopt_cohort
 

@@ -1,8 +1,6 @@
 """Experiments as pipelines: the training pipeline's components up to the residuals, then folds in place of a bundle."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from kfp import dsl
@@ -23,58 +21,12 @@ from components.train_denoiser import train_denoiser
 from components.train_fold import train_fold
 from components.train_patches import train_patches
 from components.validate_scanner_metadata import validate_scanner_metadata
-from covidctnet.config import Config
-from covidctnet.errors import ExperimentError
 from covidctnet.experiments.arms import BOTH, DENOISER, NEITHER, NOISE
-from covidctnet.experiments.options import ExperimentOptions
-from covidctnet.experiments.results import EXPERIMENTS
+from pipelines.experiment_plan import ExperimentPlan
 from pipelines.placement import place
 from pipelines.settings import PipelineSettings
 
 _SCHEMES = {"crossval": "folds", "scanners": "brands,sites,folds"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExperimentPlan:
-    """What an experiment is compiled of.
-
-    Attributes:
-        name: one of `EXPERIMENTS`.
-        config: all stages.
-        options: sizes and seeds.
-        clinical: table of age and sex on the shared disk, for `clinical`.
-        bundle, pair_id: whose denoiser `localisation` measures, one is trained where they are empty; or what `readers`
-            compares with people.
-        masks: folder of infection masks on the shared disk, for `localisation`.
-        slice_labels: CSV of marked slices on the shared disk, for `localisation`.
-        readers: CSV of readers' answers on the shared disk, for `readers`.
-    """
-
-    name: str
-    config: Config
-    options: ExperimentOptions = field(default_factory=ExperimentOptions)
-    clinical: str = ""
-    bundle: str = ""
-    pair_id: str = ""
-    masks: str = ""
-    slice_labels: str = ""
-    readers: str = ""
-
-    def __post_init__(self) -> None:
-        if self.name not in EXPERIMENTS:
-            raise ExperimentError(f"there is no experiment {self.name!r} to run; use one of {', '.join(EXPERIMENTS)}")
-        if self.name == "clinical" and not self.clinical:
-            raise ExperimentError("the experiment `clinical` needs a table of age and sex; give it with --demographics")
-
-        if self.name == "readers" and not (self.readers and self.bundle and self.pair_id):
-            raise ExperimentError("the experiment `readers` needs answers of readers and a bundle")
-
-    def variant(self, seed: int, *, noise: bool = True) -> str:
-        """The configuration of one seed as JSON, with or without noise in the denoiser's training."""
-        changed = replace(self.config, seed=seed)
-        if not noise:
-            changed = replace(changed, noise=replace(changed.noise, noisy_fraction=0.0))
-        return json.dumps(asdict(changed), sort_keys=True)
 
 
 class _Flow:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from integrations.steps.cohorts import open_cohort
 from integrations.steps.context import open_step
-from integrations.steps.experiments import require_bundle, track_result
+from integrations.steps.experiment_results import track_result
+from integrations.steps.experiments import require_bundle
 
 
 def compare_readers(

@@ -9,12 +9,12 @@ import yaml
 
 from covidctnet.bundle import load_bundle
 from covidctnet.config import load_profile
-from covidctnet.errors import ExperimentError
 from covidctnet.readers.example import make_reader_example
 from covidctnet.readers.files import READERS_FILE
 from pipelines.compilation import compile_pipeline
+from pipelines.experiment_plan import ExperimentPlan
 from pipelines.experiment_run import keep_input, run_experiment
-from pipelines.experiments import ExperimentPlan, build_experiment
+from pipelines.experiments import build_experiment
 from pipelines.settings import load_settings
 from pipelines.workspaces import adopt_cohort
 from tests.helpers.bundles import untrained_bundle
@@ -37,11 +37,6 @@ def test_it_fetches_the_cases_and_compares_and_trains_nothing(tmp_path: Path) ->
     inputs = tasks["compare-readers"]["inputs"]["parameters"]
     constants = {name: inputs[name]["runtimeValue"]["constant"] for name in ("bundle", "pair_id", "readers")}
     assert constants == {"bundle": "/shared/b", "pair_id": PAIR, "readers": "/shared/r.csv"}
-
-
-def test_a_plan_without_answers_or_bundle_is_refused() -> None:
-    with pytest.raises(ExperimentError, match="needs answers of readers and a bundle"):
-        ExperimentPlan(name="readers", config=load_profile("smoke"))
 
 
 @pytest.mark.slow
