@@ -102,7 +102,7 @@ def _card_section(bundle: Bundle) -> Section:
     rows, measured = card_metrics(bundle), (bundle.metrics or {}).get("metrics")
     blocks: list[Block] = [
         Paragraph(text=f"Bundle {bundle.pair_id}. {DISCLAIMER}"),
-        Grid(title="Model card", columns=("", "value"), rows=tuple(facts), note=LIMITS),
+        Grid(title="Model card", columns=("what", "value"), rows=tuple(facts), note=LIMITS),
     ]
     if measured:
         blocks.append(

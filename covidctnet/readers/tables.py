@@ -33,7 +33,7 @@ def _main(found: ReaderComparison) -> Table:
     return Table(
         name="scores",
         title="Model and readers" + _mark(found),
-        columns=("", *(WORDS[endpoint] for endpoint in ENDPOINTS)),
+        columns=("rater", *(WORDS[endpoint] for endpoint in ENDPOINTS)),
         rows=tuple(rows),
         note=f"{found.confidence:.0%} intervals: exact (Clopper-Pearson) of model and readers; of the mean reader by "
         "resampling patients, about these readers alone. Two classes: Covid-19 or not; the model by its threshold, a "
@@ -48,7 +48,7 @@ def _by_class(found: ReaderComparison) -> Table:
     return Table(
         name="classes",
         title="Three classes: each or rest, macro and micro averages" + _mark(found),
-        columns=("", *(name for name, _ in raters)),
+        columns=("measure", *(name for name, _ in raters)),
         rows=tuple(rows),
         note="Macro: mean of the three classes. Micro: all one-or-rest decisions pooled; its sensitivity is the "
         "accuracy. Intervals of the averages by resampling patients.",
@@ -76,7 +76,7 @@ def _differences(found: ReaderComparison) -> Table:
     return Table(
         name="differences",
         title="Model minus mean reader" + _mark(found),
-        columns=("", "difference, these readers", "interval for readers like these"),
+        columns=("by", "difference, these readers", "interval for readers like these"),
         rows=tuple(rows),
         note="Paired, by resampling patients; the last column resamples readers too, and with few readers is still too "
         "narrow.",
@@ -108,7 +108,7 @@ def _curves(found: ReaderComparison) -> Table:
     return Table(
         name="areas",
         title="Model: area under the ROC curve",
-        columns=("", "area"),
+        columns=("curve", "area"),
         rows=tuple(rows),
         note=f"Over the {metrics.cases} of {len(found.answers)} cases that got probabilities. Readers name a class and "
         "no probability, so they have points and no curve.",

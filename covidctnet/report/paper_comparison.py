@@ -58,7 +58,7 @@ def comparison_section(results: Mapping[str, ExperimentResult], folder: Path, bu
             Paragraph(kind="alert" if simulated else "notice", text=warning),
             Grid(
                 title="Paper and run",
-                columns=("", "paper", "its n", "its interval", "this run", "n", "interval"),
+                columns=("figure", "paper", "its n", "its interval", "this run", "n", "interval"),
                 rows=rows,
                 note=f"Paper: {published_source()}. {CONFIDENCE:.0%} intervals; the paper's are rebuilt, see below. "
                 "The run's are exact for shares of cases, else by resampling patients.",

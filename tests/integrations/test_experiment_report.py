@@ -75,7 +75,7 @@ def readers_result(folder: Path) -> None:
                 Statement(text="The readers are simulated.", tone="warning"),
             ),
             tables=(
-                Table(name="kappa", title="Kappa", columns=("", "kappa"), rows=(("all|four", 0.4321), ("x", None))),
+                Table(name="kappa", title="Kappa", columns=("readers", "kappa"), rows=(("all|four", 0.4321), ("x", None))),
             ),
             figures=(Figure(name="roc", title="ROC", file="roc.png", caption="The curve."),),
             seconds=90.0,
@@ -188,6 +188,12 @@ def test_the_clouds_turn_in_a_browser_and_nothing_is_requested(written: WrittenR
         page.locator("input[data-layer=strong]").nth(1).uncheck()
         page.wait_for_timeout(100)
         bare = canvas.screenshot()
+        axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+        # The tool writes a script of its own into the page.
+        audited = browser.new_context(bypass_csp=True).new_page()
+        audited.goto(written.html.as_uri())
+        complaints = [found["id"] for found in axe.run(audited).response["violations"]]
     assert not errors
+    assert not complaints
     assert [address for address in requests if not address.startswith("data:")] == [written.html.as_uri()]
     assert len({before, turned, bare}) == 3
