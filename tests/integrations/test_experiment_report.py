@@ -75,7 +75,9 @@ def readers_result(folder: Path) -> None:
                 Statement(text="The readers are simulated.", tone="warning"),
             ),
             tables=(
-                Table(name="kappa", title="Kappa", columns=("readers", "kappa"), rows=(("all|four", 0.4321), ("x", None))),
+                Table(
+                    name="kappa", title="Kappa", columns=("readers", "kappa"), rows=(("all|four", 0.4321), ("x", None))
+                ),
             ),
             figures=(Figure(name="roc", title="ROC", file="roc.png", caption="The curve."),),
             seconds=90.0,
