@@ -110,6 +110,9 @@ def difference_figure(comparisons: Sequence[Comparison]) -> Figure:
             if found.seeds is not None:
                 axes.plot([found.seeds.low, found.seeds.high], [place, place], color=SOFT, linewidth=1.2)
             _draw_estimate(axes, place, found.patients, CLASS_COLOURS[0])
+        low, high = axes.get_xlim()
+        # With two seeds, Student's interval reaches beyond any possible difference.
+        axes.set_xlim(max(low, -1.0), min(high, 1.0))
         axes.set_xlabel(METRICS[metric])
         axes.grid(visible=True, axis="x")
     grid[0].set_yticks(range(len(comparisons)), [f"against {comparison.reference}" for comparison in comparisons])
