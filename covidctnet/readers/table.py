@@ -55,7 +55,7 @@ def load_readers(path: Path) -> ReaderTable:
         found = tuple(rows.fieldnames or ())
         if set(found) | {_OPTIONAL} != set(COLUMNS) or len(found) != len(set(found)):
             raise CohortError(
-                f"{path.name} needs the columns {', '.join(COLUMNS[:3])}, may have {_OPTIONAL}; it has {list(found)}"
+                f"{path.name} needs the columns {', '.join(COLUMNS[:3])}, may have {_OPTIONAL}; a header names them"
             )
         return _assemble([_complete(row) for row in rows], path.name)
 
@@ -85,15 +85,15 @@ def _assemble(rows: Iterable[dict[str, str]], name: str) -> ReaderTable:
             if not _NAME.fullmatch(row[field]):
                 raise CohortError(f"{where}: a {field} is a pseudonym of 1 to 64 letters, digits, - or _; no names")
         if row[_OPTIONAL].lower() not in _YES_NO:
-            raise CohortError(f"{where}: {_OPTIONAL} is yes or no, not {row[_OPTIONAL]!r}")
+            raise CohortError(f"{where}: {_OPTIONAL} is yes, no or empty")
         simulated |= _YES_NO[row[_OPTIONAL].lower()]
         key = row["reader"], row["case"]
         if key in answers:
             raise CohortError(f"{where}: {row['reader']} answered {row['case']} twice; keep one answer")
-        try:
-            answers[key] = label_index(row["answer"])
-        except CohortError as error:
-            raise CohortError(f"{where}: {error}") from None
+        # A message never repeats a cell: where columns are mixed up, it may hold a name.
+        if row["answer"] not in LABELS:
+            raise CohortError(f"{where}: an answer is one of {', '.join(LABELS)}")
+        answers[key] = label_index(row["answer"])
     if not answers:
         raise CohortError(f"{name} holds no answer")
     readers, cases = (tuple(sorted({key[part] for key in answers})) for part in (0, 1))

@@ -28,16 +28,29 @@ def test_answers_come_as_a_table_in_any_order_of_rows(tmp_path: Path) -> None:
     [
         (ROWS[:3], "case,reader,answer", "lacks 1 of 4 answers"),
         ((*ROWS, ROWS[0]), "case,reader,answer", "line 6: r1 answered a twice"),
-        (("a,r1,Covid",), "case,reader,answer", "line 2: there is no label 'Covid'"),
+        (("a,r1,Covid",), "case,reader,answer", "line 2: an answer is one of Control, Covid-19, CAP"),
         (("a,Dr. Name,CAP",), "case,reader,answer", "a reader is a pseudonym"),
         ((), "case,reader,answer", "holds no answer"),
         (ROWS, "case,reader,label", "needs the columns case, reader, answer"),
-        (("a,r1,CAP,perhaps",), "case,reader,answer,simulated", "simulated is yes or no, not 'perhaps'"),
+        (("a,r1,CAP,perhaps",), "case,reader,answer,simulated", "simulated is yes, no or empty"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, rows: tuple[str, ...], header: str, words: str) -> None:
     with pytest.raises(CohortError, match=words):
         load_readers(write(tmp_path, *rows, header=header))
+
+
+def test_a_refusal_repeats_no_cell_that_may_hold_a_name(tmp_path: Path) -> None:
+    for rows, header in (
+        (("Jane Roe,r1,CAP",), "case,reader,answer"),
+        (("a,Jane Roe,CAP",), "case,reader,answer"),
+        (("a,r1,Jane Roe",), "case,reader,answer"),
+        (("a,r1,CAP,Jane Roe",), "case,reader,answer,simulated"),
+        ((), "Jane Roe,r1,CAP"),
+    ):
+        with pytest.raises(CohortError) as refusal:
+            load_readers(write(tmp_path, *rows, header=header))
+        assert "Jane" not in str(refusal.value)
 
 
 def test_one_simulated_answer_marks_the_whole_table(tmp_path: Path) -> None:
