@@ -106,7 +106,11 @@ def _curve_plans(found: ReaderComparison, config: Config) -> list[FigurePlan]:
             name="roc",
             draw=lambda: reader_roc_figure(found, bands),
             caption=f"ROC of the model, and where the {_who(found)} stand: they name a class, so each has a point. "
-            "The band is pointwise, by resampling patients. After the paper's Fig. 5.",
+            "The band is pointwise, by resampling patients. After the paper's Fig. 5."
+            + (
+                " The model's decision lies below its curve: cases without a class count as wrong."
+                * bool(found.unnamed)
+            ),
             alt=f"ROC curves. Covid-19 area {format_value(metrics.covid.auc.value)}, macro "
             f"{format_value(metrics.three_class.macro_auc.value)}, micro "
             f"{format_value(metrics.three_class.micro_auc.value)}.",
