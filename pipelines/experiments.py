@@ -42,7 +42,8 @@ class ExperimentPlan:
     Attributes:
         name: one of `TRAINED`.
         config: all stages.
-        options: sizes and seeds.
+        options: sizes.
+        seeds: each repeats split and training of all networks.
         clinical: table of age and sex on the shared disk, for `clinical`.
         bundle, pair_id: whose denoiser `localisation` measures; one is trained where they are empty.
         masks: folder of infection masks on the shared disk, for `localisation`.
@@ -52,6 +53,7 @@ class ExperimentPlan:
     name: str
     config: Config
     options: ExperimentOptions = field(default_factory=ExperimentOptions)
+    seeds: tuple[int, ...] = (0, 1, 2)
     clinical: str = ""
     bundle: str = ""
     pair_id: str = ""
@@ -61,6 +63,12 @@ class ExperimentPlan:
     def __post_init__(self) -> None:
         if self.name not in TRAINED:
             raise ExperimentError(f"there is no experiment {self.name!r} to run; use one of {', '.join(TRAINED)}")
+        if (
+            not self.seeds
+            or len(set(self.seeds)) < len(self.seeds)
+            or not all(0 <= seed < 2**31 for seed in self.seeds)
+        ):
+            raise ExperimentError(f"seeds are different numbers from 0 to {2**31 - 1}, at least one, not {self.seeds}")
         if self.name == "clinical" and not self.clinical:
             raise ExperimentError("the experiment `clinical` needs a table of age and sex; give it with --demographics")
 
@@ -91,7 +99,8 @@ class _Flow:
         place(fetched, "fetch dataset", self.settings)
         selected = select_cases(
             cohort=fetched.outputs["cohort"],
-            options=self.places["options"],
+            cases=self.places["cases"],
+            denoiser_controls=self.places["denoiser_controls"],
             store=self.places["store"],
             **self.run,
         )
@@ -187,7 +196,7 @@ class _Flow:
             **self.cases,
             answers=answers,
             experiment=self.plan.name,
-            options=self.places["options"],
+            seeds=" ".join(map(str, self.plan.seeds)),
             **self.run,
         )
         place(concluded, "evaluate", self.settings, shown=f"conclude {self.plan.name}")
@@ -215,6 +224,8 @@ def build_experiment(plan: ExperimentPlan, settings: PipelineSettings) -> Any:
         store: str,
         state: str,
         options: str,
+        cases: int = plan.options.cases,
+        denoiser_controls: int = plan.options.denoiser_controls,
         endpoint: str = "",
         policy: str = "",
         cases_per_shard: int = settings.cases_per_shard,
@@ -225,6 +236,8 @@ def build_experiment(plan: ExperimentPlan, settings: PipelineSettings) -> Any:
             "store": store,
             "state": state,
             "options": options,
+            "cases": cases,
+            "denoiser_controls": denoiser_controls,
             "endpoint": endpoint,
             "policy": policy,
             "cases_per_shard": cases_per_shard,
@@ -239,7 +252,7 @@ def build_experiment(plan: ExperimentPlan, settings: PipelineSettings) -> Any:
 def _ablation(flow: _Flow) -> Any:
     flow.prepare()
     records, tasks = flow.records(), []
-    for seed in flow.plan.options.seeds:
+    for seed in flow.plan.seeds:
         config, silent = flow.plan.variant(seed), flow.plan.variant(seed, noise=False)
         stacks = flow.stacks(config, with_noise=False)
         noisy = flow.stacks(config, with_noise=True)
@@ -255,7 +268,7 @@ def _ablation(flow: _Flow) -> Any:
 def _patches(flow: _Flow) -> Any:
     flow.prepare()
     records, slices, tasks = flow.records(), flow.slices(), []
-    for seed in flow.plan.options.seeds:
+    for seed in flow.plan.seeds:
         config = flow.plan.variant(seed)
         baseline = train_patches(
             records=records,
@@ -273,7 +286,7 @@ def _patches(flow: _Flow) -> Any:
 def _clinical(flow: _Flow) -> Any:
     flow.prepare()
     records, tasks = flow.records(), []
-    for seed in flow.plan.options.seeds:
+    for seed in flow.plan.seeds:
         config = flow.plan.variant(seed)
         tasks.append(flow.fold(BOTH, config, records, flow.residuals(config), clinical=flow.plan.clinical))
     return flow.conclude_tasks(tasks)
@@ -281,7 +294,7 @@ def _clinical(flow: _Flow) -> Any:
 
 def _folds(flow: _Flow) -> Any:
     flow.prepare()
-    config = flow.plan.variant(flow.plan.options.seeds[0])
+    config = flow.plan.variant(flow.plan.seeds[0])
     records, stacks = flow.records(), flow.residuals(config)
     listed = list_folds(records=records, schemes=_SCHEMES[flow.plan.name], options=flow.places["options"], **flow.run)
     place(listed, "gather shards", flow.settings, shown="list folds")
@@ -298,7 +311,7 @@ def _localisation(flow: _Flow) -> Any:
         denoiser = adopted.outputs["denoiser"]
     else:
         flow.prepare()
-        denoiser = flow.denoiser(plan.variant(plan.options.seeds[0]))
+        denoiser = flow.denoiser(plan.variant(plan.seeds[0]))
     measured = localise(**flow.cases, denoiser=denoiser, masks=plan.masks, slice_labels=plan.slice_labels, **flow.run)
     place(measured, "evaluate", flow.settings, shown="localise")
     return measured.outputs["result"]

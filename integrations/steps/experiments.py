@@ -19,12 +19,22 @@ _T = TypeVar("_T")
 _NO_NAME = re.compile(r"[^\w .:/-]", re.ASCII)
 
 
-def select_cases(*, cohort: str, options: str, store: str, selected: str, splits: str, run: Mapping[str, str]) -> None:
+def select_cases(
+    *,
+    cohort: str,
+    cases: int,
+    denoiser_controls: int,
+    store: str,
+    selected: str,
+    splits: str,
+    run: Mapping[str, str],
+) -> None:
     """Choose the patients of an experiment.
 
     Args:
         cohort: output of `fetch_dataset`.
-        options: of the experiment, as JSON.
+        cases: patients a class; 0 for all.
+        denoiser_controls: Controls that train the denoiser and do nothing else.
         store: folder on the shared disk; receives the table of the chosen cases beside links to their images.
         selected: receives the place of the chosen cases, as `fetch_dataset` writes it.
         splits: receives `splits.csv`: who trains the denoiser.
@@ -34,7 +44,9 @@ def select_cases(*, cohort: str, options: str, store: str, selected: str, splits
 
     with open_step("select cases", run) as step:
         source = open_cohort(Path(cohort))
-        ledger = select_patients(source, _parse(options), step.run.config.seed)
+        ledger = select_patients(
+            source, ExperimentOptions(cases=cases, denoiser_controls=denoiser_controls), step.run.config.seed
+        )
         part = link_selection(source, ledger, Path(store) / f"{step.run.data_version}-{_digest(ledger.rows)}")
         point_to(Path(selected), part)
         folder = Path(splits)
@@ -272,7 +284,7 @@ def conclude(
     cohort: str,
     splits: str,
     answers: Sequence[str],
-    options: str,
+    seeds: str,
     output: str,
     run: Mapping[str, str],
 ) -> None:
@@ -283,7 +295,7 @@ def conclude(
         cohort: output of `select_cases`.
         splits: output of `select_cases`.
         answers: of every arm, seed and fold.
-        options: of the experiment, as JSON.
+        seeds: of the repetitions, divided by spaces.
         output: receives the result.
         run: see `RunContext`.
     """
@@ -297,7 +309,7 @@ def conclude(
         about = About(
             experiment=experiment,  # type: ignore[arg-type]
             config=step.run.config,
-            seeds=_parse(options).seeds,
+            seeds=tuple(int(seed) for seed in seeds.split()),
             data_version=step.run.data_version,
             code_version=step.run.code_version,
             **describe_cases(source, [case for case in source.cases if split[case.patient] != "denoiser"]),
