@@ -42,8 +42,8 @@ def ablation(
     json_output: JsonFlag = False,
 ) -> None:
     """The classifier with and without denoiser and Perlin noise: four arms, the same splits and seeds."""
-    options = {"seeds": seed, "cases": cases, "denoiser_controls": denoiser_controls}
-    _run("ablation", cohort, profile, options, workspace, output, tracking_uri, json_output=json_output)
+    options = {"cases": cases, "denoiser_controls": denoiser_controls}
+    _run("ablation", cohort, profile, options, workspace, output, tracking_uri, seeds=seed, json_output=json_output)
 
 
 @app.command()
@@ -59,8 +59,8 @@ def patches(
     json_output: JsonFlag = False,
 ) -> None:
     """The method beside a network that sees patches of lung."""
-    options = {"seeds": seed, "cases": cases, "denoiser_controls": denoiser_controls}
-    _run("patches", cohort, profile, options, workspace, output, tracking_uri, json_output=json_output)
+    options = {"cases": cases, "denoiser_controls": denoiser_controls}
+    _run("patches", cohort, profile, options, workspace, output, tracking_uri, seeds=seed, json_output=json_output)
 
 
 @app.command()
@@ -79,7 +79,7 @@ def clinical(
     json_output: JsonFlag = False,
 ) -> None:
     """The method with and without age and sex, joined late to the same network's answer."""
-    options = {"seeds": seed, "cases": cases, "denoiser_controls": denoiser_controls}
+    options = {"cases": cases, "denoiser_controls": denoiser_controls}
     _run(
         "clinical",
         cohort,
@@ -88,6 +88,7 @@ def clinical(
         workspace,
         output,
         tracking_uri,
+        seeds=seed,
         demographics=demographics,
         json_output=json_output,
     )
@@ -107,8 +108,8 @@ def crossval(
     json_output: JsonFlag = False,
 ) -> None:
     """Folds by patient, threshold and temperature chosen inside each; calibration before and after."""
-    options = {"seeds": [seed], "folds": folds, "cases": cases, "denoiser_controls": denoiser_controls}
-    _run("crossval", cohort, profile, options, workspace, output, tracking_uri, json_output=json_output)
+    options = {"folds": folds, "cases": cases, "denoiser_controls": denoiser_controls}
+    _run("crossval", cohort, profile, options, workspace, output, tracking_uri, seeds=[seed], json_output=json_output)
 
 
 @app.command()
@@ -125,8 +126,8 @@ def scanners(
     json_output: JsonFlag = False,
 ) -> None:
     """One scanner brand, and one site, left out of training at a time."""
-    options = {"seeds": [seed], "folds": folds, "cases": cases, "denoiser_controls": denoiser_controls}
-    _run("scanners", cohort, profile, options, workspace, output, tracking_uri, json_output=json_output)
+    options = {"folds": folds, "cases": cases, "denoiser_controls": denoiser_controls}
+    _run("scanners", cohort, profile, options, workspace, output, tracking_uri, seeds=[seed], json_output=json_output)
 
 
 @app.command()
@@ -147,7 +148,7 @@ def localisation(
     json_output: JsonFlag = False,
 ) -> None:
     """Whether the residual lies in the infection, beside HU threshold, blur and mean lung."""
-    options = {"seeds": [seed], "cases": cases, "denoiser_controls": denoiser_controls}
+    options = {"cases": cases, "denoiser_controls": denoiser_controls}
     if bundle is not None:
         # Its denoiser is trained already: nobody is set aside for it, and all cases are measured.
         options |= {"denoiser_controls": 0, "cases": 0}
@@ -159,6 +160,7 @@ def localisation(
         workspace,
         output,
         tracking_uri,
+        seeds=[seed],
         bundle=bundle,
         masks=masks,
         slice_labels=slice_labels,
@@ -184,7 +186,6 @@ def compile_(
 ) -> None:
     """Write an experiment's pipeline as Kubeflow takes it."""
     from covidctnet.config import load_profile
-    from covidctnet.experiments.options import parse_options
     from pipelines.compilation import compile_pipeline
     from pipelines.experiment_plan import ExperimentPlan
     from pipelines.experiments import build_experiment
@@ -193,7 +194,7 @@ def compile_(
     plan = ExperimentPlan(
         name=name,
         config=load_profile(profile),
-        options=parse_options({"seeds": seed}),
+        seeds=tuple(seed),
         clinical=demographics,
         bundle=bundle,
         pair_id=pair_id,
@@ -213,6 +214,7 @@ def _run(
     output: Path | None,
     tracking_uri: str,
     *,
+    seeds: list[int],
     demographics: Path | None = None,
     bundle: Path | None = None,
     masks: Path | None = None,
@@ -246,7 +248,7 @@ def _run(
             given["slice_labels"] = keep_input(workspace, slice_labels)
         result = run_experiment(
             workspace,
-            ExperimentPlan(name=name, config=config, options=chosen, **given),
+            ExperimentPlan(name=name, config=config, options=chosen, seeds=tuple(seeds), **given),
             version,
             load_settings("local"),
             output=output or workspace / name,

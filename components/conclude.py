@@ -14,7 +14,7 @@ def conclude(
     answers: Input[List[Dataset]],  # noqa: UP006
     result: Output[Dataset],
     experiment: str,
-    options: str,
+    seeds: str,
     data_version: str,
     config: str,
     code_version: str,
@@ -28,7 +28,7 @@ def conclude(
         answers: Of every arm, seed and fold.
         result: Tables, figures and statements.
         experiment: Its name.
-        options: Of the experiment, as JSON.
+        seeds: Of the repetitions, divided by spaces.
         data_version: DVC's hash of the cohort.
         config: The whole configuration, as JSON.
         code_version: Version of this code.
@@ -41,7 +41,7 @@ def conclude(
         cohort=cohort.path,
         splits=splits.path,
         answers=[part.path for part in answers],
-        options=options,
+        seeds=seeds,
         output=result.path,
         run={"data_version": data_version, "config": config, "code_version": code_version, "tracking": tracking},
     )

@@ -10,7 +10,8 @@ def select_cases(
     cohort: Input[Dataset],
     selected: Output[Dataset],
     splits: Output[Dataset],
-    options: str,
+    cases: int,
+    denoiser_controls: int,
     store: str,
     data_version: str,
     config: str,
@@ -23,7 +24,8 @@ def select_cases(
         cohort: The fetched cohort.
         selected: The chosen cases, as the fetched cohort is written.
         splits: Who trains the denoiser.
-        options: Of the experiment, as JSON.
+        cases: Patients a class; 0 for all.
+        denoiser_controls: Controls that train the denoiser.
         store: Folder on the shared disk.
         data_version: DVC's hash of the cohort.
         config: The whole configuration, as JSON.
@@ -34,7 +36,8 @@ def select_cases(
 
     experiments.select_cases(
         cohort=cohort.path,
-        options=options,
+        cases=cases,
+        denoiser_controls=denoiser_controls,
         store=store,
         selected=selected.path,
         splits=splits.path,

@@ -16,7 +16,8 @@ class ExperimentPlan:
     Attributes:
         name: one of `EXPERIMENTS`.
         config: all stages.
-        options: sizes and seeds.
+        options: sizes.
+        seeds: each repeats split and training of all networks.
         clinical: table of age and sex on the shared disk, for `clinical`.
         bundle, pair_id: whose denoiser `localisation` measures, one is trained where they are empty; or what `readers`
             compares with people.
@@ -28,6 +29,7 @@ class ExperimentPlan:
     name: str
     config: Config
     options: ExperimentOptions = field(default_factory=ExperimentOptions)
+    seeds: tuple[int, ...] = (0, 1, 2)
     clinical: str = ""
     bundle: str = ""
     pair_id: str = ""
@@ -38,6 +40,12 @@ class ExperimentPlan:
     def __post_init__(self) -> None:
         if self.name not in EXPERIMENTS:
             raise ExperimentError(f"there is no experiment {self.name!r} to run; use one of {', '.join(EXPERIMENTS)}")
+        if (
+            not self.seeds
+            or len(set(self.seeds)) < len(self.seeds)
+            or not all(0 <= seed < 2**31 for seed in self.seeds)
+        ):
+            raise ExperimentError(f"seeds are different numbers from 0 to {2**31 - 1}, at least one, not {self.seeds}")
         if self.name == "clinical" and not self.clinical:
             raise ExperimentError("the experiment `clinical` needs a table of age and sex; give it with --demographics")
 

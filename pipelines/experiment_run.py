@@ -93,6 +93,8 @@ def experiment_parameters(
         "store": str(state / "cohorts"),
         "state": str(state / "checkpoints"),
         "options": plan.options.to_json(),
+        "cases": plan.options.cases,
+        "denoiser_controls": plan.options.denoiser_controls,
         "cases_per_shard": settings.cases_per_shard,
     }
 

@@ -51,7 +51,8 @@ class _Flow:
     def select(self) -> None:
         selected = select_cases(
             cohort=self.fetch(),
-            options=self.places["options"],
+            cases=self.places["cases"],
+            denoiser_controls=self.places["denoiser_controls"],
             store=self.places["store"],
             **self.run,
         )
@@ -147,7 +148,7 @@ class _Flow:
             **self.cases,
             answers=answers,
             experiment=self.plan.name,
-            options=self.places["options"],
+            seeds=" ".join(map(str, self.plan.seeds)),
             **self.run,
         )
         place(concluded, "evaluate", self.settings, shown=f"conclude {self.plan.name}")
@@ -175,6 +176,8 @@ def build_experiment(plan: ExperimentPlan, settings: PipelineSettings) -> Any:
         store: str,
         state: str,
         options: str,
+        cases: int = plan.options.cases,
+        denoiser_controls: int = plan.options.denoiser_controls,
         endpoint: str = "",
         policy: str = "",
         cases_per_shard: int = settings.cases_per_shard,
@@ -185,6 +188,8 @@ def build_experiment(plan: ExperimentPlan, settings: PipelineSettings) -> Any:
             "store": store,
             "state": state,
             "options": options,
+            "cases": cases,
+            "denoiser_controls": denoiser_controls,
             "endpoint": endpoint,
             "policy": policy,
             "cases_per_shard": cases_per_shard,
@@ -200,7 +205,7 @@ def build_experiment(plan: ExperimentPlan, settings: PipelineSettings) -> Any:
 def _ablation(flow: _Flow) -> Any:
     flow.prepare()
     records, tasks = flow.records(), []
-    for seed in flow.plan.options.seeds:
+    for seed in flow.plan.seeds:
         config, silent = flow.plan.variant(seed), flow.plan.variant(seed, noise=False)
         stacks = flow.stacks(config, with_noise=False)
         noisy = flow.stacks(config, with_noise=True)
@@ -216,7 +221,7 @@ def _ablation(flow: _Flow) -> Any:
 def _patches(flow: _Flow) -> Any:
     flow.prepare()
     records, slices, tasks = flow.records(), flow.slices(), []
-    for seed in flow.plan.options.seeds:
+    for seed in flow.plan.seeds:
         config = flow.plan.variant(seed)
         baseline = train_patches(
             records=records,
@@ -234,7 +239,7 @@ def _patches(flow: _Flow) -> Any:
 def _clinical(flow: _Flow) -> Any:
     flow.prepare()
     records, tasks = flow.records(), []
-    for seed in flow.plan.options.seeds:
+    for seed in flow.plan.seeds:
         config = flow.plan.variant(seed)
         tasks.append(flow.fold(BOTH, config, records, flow.residuals(config), clinical=flow.plan.clinical))
     return flow.conclude_tasks(tasks)
@@ -242,7 +247,7 @@ def _clinical(flow: _Flow) -> Any:
 
 def _folds(flow: _Flow) -> Any:
     flow.prepare()
-    config = flow.plan.variant(flow.plan.options.seeds[0])
+    config = flow.plan.variant(flow.plan.seeds[0])
     records, stacks = flow.records(), flow.residuals(config)
     listed = list_folds(records=records, schemes=_SCHEMES[flow.plan.name], options=flow.places["options"], **flow.run)
     place(listed, "gather shards", flow.settings, shown="list folds")
@@ -259,7 +264,7 @@ def _localisation(flow: _Flow) -> Any:
         denoiser = adopted.outputs["denoiser"]
     else:
         flow.prepare()
-        denoiser = flow.denoiser(plan.variant(plan.options.seeds[0]))
+        denoiser = flow.denoiser(plan.variant(plan.seeds[0]))
     measured = localise(**flow.cases, denoiser=denoiser, masks=plan.masks, slice_labels=plan.slice_labels, **flow.run)
     place(measured, "evaluate", flow.settings, shown="localise")
     return measured.outputs["result"]

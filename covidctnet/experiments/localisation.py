@@ -42,6 +42,8 @@ def conclude_localisation(
         _say(target, cases, methods, "slice", [method.slice_auc for method in methods]),
         _say(target, cases, methods, "voxel", [method.voxel_auc for method in methods]),
     ]
+    if contrast:
+        statements.append(_say_contrast(contrast))
     target.draw(
         "methods",
         "Methods side by side",
@@ -52,8 +54,8 @@ def conclude_localisation(
         "profiles",
         "Score by slice",
         profile_figure(examples),
-        "Mean residual of the denoiser over the lung of each slice, from feet to head, beside the best-known simple "
-        "score; shaded slices are marked as infected.",
+        "Mean residual of the denoiser over the lung of each slice, from feet to head, beside the mean intensity; "
+        "shaded slices are infected. At both ends, little lung and much of its border are in a slice.",
     )
     target.draw(
         "panels",
@@ -68,7 +70,7 @@ def conclude_localisation(
     return target.close(
         "Localisation",
         "Does the denoiser's residual lie where the infection is, and more so than what needs no training?",
-        [statement for statement in statements if statement is not None],
+        statements,
         tables,
     )
 
@@ -79,7 +81,7 @@ def _say(
     methods: Sequence[MethodMetrics],
     unit: str,
     areas: Sequence[Estimate],
-) -> Statement | None:
+) -> Statement:
     settings, seed = target.about.config.evaluation, target.about.config.seed
     found = {method.method: area for method, area in zip(methods, areas, strict=True) if area.value is not None}
     if DENOISER not in found:
@@ -104,6 +106,20 @@ def _say(
         f"methods, {rival}, {found[rival].value:.3f}; difference {difference.value or 0.0:+.3f} "
         f"({interval_text(low, high)}): {verdict}",
         "neutral" if verdict.startswith("the") else "warning",
+    )
+
+
+def _say_contrast(contrast: Sequence[ResidualContrast]) -> Statement:
+    known = {entry.method: entry.infection_to_healthy for entry in contrast if entry.infection_to_healthy.value}
+    if DENOISER not in known:
+        return Statement("No residual ratio: no infection, or no healthy lung, is known.", "warning")
+    mine = known.pop(DENOISER)
+    rival = max(known, key=lambda name: known[name].value or 0.0)
+    return Statement(
+        f"Residual ratio, infection to healthy lung: denoiser {mine.value:.2f} ({interval_text(mine.low, mine.high)}), "
+        f"the highest of the simple methods, {rival}, {known[rival].value:.2f}. A ratio tells how far infection stands "
+        "out on the mean; an area tells how often it is above healthy lung, vessels and borders among it.",
+        "neutral",
     )
 
 

@@ -1,4 +1,4 @@
-"""How large an experiment is, and what it repeats."""
+"""How large an experiment is. Its seeds are no part of it: a step of one seed is the same whatever others there are."""
 
 import json
 from dataclasses import asdict
@@ -9,7 +9,6 @@ from pydantic.dataclasses import dataclass
 
 from covidctnet.yaml_values import check_values
 
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Share = Annotated[float, Field(ge=0.05, le=0.5)]
 
 
@@ -20,7 +19,6 @@ class ExperimentOptions:
     Attributes:
         cases: patients a class, beside the denoiser's Controls; 0 for all.
         denoiser_controls: Controls that train the denoiser and do nothing else.
-        seeds: each repeats split and training of all networks.
         folds: of the cross-validation.
         validation: share of a class that chooses temperature and threshold.
         test: share of a class that is answered and scored, where there are no folds.
@@ -28,7 +26,6 @@ class ExperimentOptions:
 
     cases: Annotated[int, Field(ge=0, le=1_000_000)] = 50
     denoiser_controls: Annotated[int, Field(ge=0, le=1_000_000)] = 30
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0, 1, 2)
     folds: Annotated[int, Field(ge=3, le=50)] = 5
     validation: Share = 0.15
     test: Share = 0.25

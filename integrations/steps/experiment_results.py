@@ -1,11 +1,9 @@
 """The steps that end an experiment: what was answered, or where the residual lies, becomes a result."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from covidctnet.experiments.options import parse_options
 from integrations.steps.cohorts import load_ledger, open_cohort
 from integrations.steps.context import Step, open_step
 from integrations.steps.training import NETWORK
@@ -77,7 +75,7 @@ def conclude(
     cohort: str,
     splits: str,
     answers: Sequence[str],
-    options: str,
+    seeds: str,
     output: str,
     run: Mapping[str, str],
 ) -> None:
@@ -88,7 +86,7 @@ def conclude(
         cohort: output of `select_cases`.
         splits: output of `select_cases`.
         answers: of every arm, seed and fold.
-        options: of the experiment, as JSON.
+        seeds: of the repetitions, divided by spaces.
         output: receives the result.
         run: see `RunContext`.
     """
@@ -102,7 +100,7 @@ def conclude(
         about = About(
             experiment=experiment,  # type: ignore[arg-type]
             config=step.run.config,
-            seeds=parse_options(json.loads(options)).seeds,
+            seeds=tuple(int(seed) for seed in seeds.split()),
             data_version=step.run.data_version,
             code_version=step.run.code_version,
             **describe_cases(source, [case for case in source.cases if split[case.patient] != "denoiser"]),

@@ -22,12 +22,22 @@ _T = TypeVar("_T")
 _NO_NAME = re.compile(r"[^\w .:/-]", re.ASCII)
 
 
-def select_cases(*, cohort: str, options: str, store: str, selected: str, splits: str, run: Mapping[str, str]) -> None:
+def select_cases(
+    *,
+    cohort: str,
+    cases: int,
+    denoiser_controls: int,
+    store: str,
+    selected: str,
+    splits: str,
+    run: Mapping[str, str],
+) -> None:
     """Choose the patients of an experiment.
 
     Args:
         cohort: output of `fetch_dataset`.
-        options: of the experiment, as JSON.
+        cases: patients a class; 0 for all.
+        denoiser_controls: Controls that train the denoiser and do nothing else.
         store: folder on the shared disk; receives the table of the chosen cases beside links to their images.
         selected: receives the place of the chosen cases, as `fetch_dataset` writes it.
         splits: receives `splits.csv`: who trains the denoiser.
@@ -37,7 +47,9 @@ def select_cases(*, cohort: str, options: str, store: str, selected: str, splits
 
     with open_step("select cases", run) as step:
         source = open_cohort(Path(cohort))
-        ledger = select_patients(source, _parse(options), step.run.config.seed)
+        ledger = select_patients(
+            source, ExperimentOptions(cases=cases, denoiser_controls=denoiser_controls), step.run.config.seed
+        )
         part = link_selection(source, ledger, Path(store) / f"{step.run.data_version}-{_digest(ledger.rows)}")
         point_to(Path(selected), part)
         folder = Path(splits)

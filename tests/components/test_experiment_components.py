@@ -35,7 +35,7 @@ from tests.helpers.components_run import ComponentsRun
 
 pytestmark = pytest.mark.slow
 
-OPTIONS = ExperimentOptions(cases=5, denoiser_controls=3, seeds=(0,), folds=3, validation=0.2, test=0.2)
+OPTIONS = ExperimentOptions(cases=5, denoiser_controls=3, folds=3, validation=0.2, test=0.2)
 
 
 def tiny() -> Config:
@@ -59,13 +59,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> ComponentsRun:
     workspace = tmp_path_factory.mktemp("experiments")
     config = phantom_config(tiny(), OPTIONS)
     version = make_demo_data(workspace, config)
-    plan = ExperimentPlan(name="ablation", config=config, options=OPTIONS)
+    plan = ExperimentPlan(name="ablation", config=config, options=OPTIONS, seeds=(0,))
     parameters = experiment_parameters(workspace, plan, version, load_settings("local"))
     run = ComponentsRun(workspace=workspace, parameters=parameters)
     options, state = {"options": parameters["options"]}, {"state": parameters["state"]}
     found = run.artifacts
     run.call("fetch_dataset", repository=str(workspace), endpoint="", store=parameters["store"])
-    run.call("select_cases", cohort=found["cohort"], store=parameters["store"], **options)
+    run.call("select_cases", cohort=found["cohort"], store=parameters["store"], cases=5, denoiser_controls=3)
     cases = {"cohort": found["selected"], "splits": found["splits"]}
     shards = run.call("validate_scanner_metadata", **cases, policy="", cases_per_shard=9)
     for shard in shards:
@@ -112,8 +112,7 @@ def conclude(run: ComponentsRun, experiment: str, *numbers: str) -> Any:
     found = run.artifacts
     run.call(
         "conclude", experiment, cohort=found["selected"], splits=found["splits"],
-        answers=[found[f"answers{number}"] for number in numbers], experiment=experiment,
-        options=run.parameters["options"],
+        answers=[found[f"answers{number}"] for number in numbers], experiment=experiment, seeds="0",
     )  # fmt: skip
     return load_result(run.path(f"result-{experiment}"))
 

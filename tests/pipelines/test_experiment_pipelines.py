@@ -17,13 +17,12 @@ from pipelines.experiments import build_experiment
 from pipelines.settings import load_settings
 
 IMAGE = "registry.example/covidctnet-python@sha256:" + "0123456789abcdef" * 4
-OPTIONS = ExperimentOptions(seeds=(0, 1))
 
 
 def plan(name: str, **given: str) -> ExperimentPlan:
     if name == "clinical":
         given = {"clinical": "/shared/demographics.csv", **given}
-    return ExperimentPlan(name=name, config=load_profile("smoke"), options=OPTIONS, **given)
+    return ExperimentPlan(name=name, config=load_profile("smoke"), seeds=(0, 1), **given)
 
 
 def compiled(tmp_path: Path, name: str, **given: str) -> dict[str, Any]:
@@ -78,6 +77,8 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path) -> None:
         plan("reading")
     with pytest.raises(ExperimentError, match="needs answers of readers and a bundle"):
         plan("readers")
+    with pytest.raises(ExperimentError, match="seeds are different numbers"):
+        ExperimentPlan(name="ablation", config=load_profile("smoke"), seeds=(1, 1))
     with pytest.raises(ExperimentError, match="give it with --demographics"):
         plan("clinical", clinical="")
     with pytest.raises(ConfigError, match="pinned by its digest"):
