@@ -68,7 +68,7 @@ def write_report(experiments: Path, bundle_folder: Path) -> WrittenReport:
             ("seed", str(bundle.config.seed)),
         ),
         sections=(
-            overview(results),
+            overview(results, _confounding(bundle)),
             comparison_section(results, experiments, bundle),
             *(experiment_section(result, experiments / name) for name, result in results.items()),
             Section(name="claim", title="CLAIM checklist", blocks=(_claim_summary(counts), claim_grid(filled))),
@@ -95,6 +95,24 @@ def _claim_summary(counts: Mapping[str, int]) -> Paragraph:
         text=f"The run fills {counts['filled']} of 42 items alone. To {counts['person']} a person must add something, "
         f"TO ADD. {counts['not run']} wait for an experiment that was not run. A filled item is a draft: read it.",
     )
+
+
+def _confounding(bundle: Bundle) -> list[Paragraph]:
+    """The alert of a bundle whose training cohort tells the class by its scanner; nothing where it does not."""
+    baselines = (bundle.metrics or {}).get("baselines") or {}
+    if baselines.get("confounded") is None:
+        return [Paragraph(kind="notice", text="Whether the scanner alone tells the class was not measured.")]
+    if not baselines["confounded"]:
+        return []
+    area = baselines["metadata"]["macro_auc"]["value"]
+    return [
+        Paragraph(
+            kind="alert",
+            text=f"Confounded: scanner and acquisition alone tell the class of the hold-out, macro AUC {area:.3f} (0.5 is "
+            "chance). This bundle may have learned the scanner instead of the disease, and no figure of this "
+            "report can tell.",
+        )
+    ]
 
 
 def _card_section(bundle: Bundle) -> Section:

@@ -1,6 +1,6 @@
 """Results of experiments as sections of a report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from covidctnet.evaluation.tables import format_value
@@ -22,9 +22,14 @@ def load_results(folder: Path) -> dict[str, ExperimentResult]:
     return {name: load_result(folder / name) for name in EXPERIMENTS if (folder / name / RESULT_FILE).is_file()}
 
 
-def overview(results: Mapping[str, ExperimentResult]) -> Section:
-    """What the report holds, what it lacks, and what must be known before any figure."""
-    blocks: list[Block] = []
+def overview(results: Mapping[str, ExperimentResult], warnings: Sequence[Paragraph] = ()) -> Section:
+    """What the report holds, what it lacks, and what must be known before any figure.
+
+    Args:
+        results: by experiment.
+        warnings: about the bundle.
+    """
+    blocks: list[Block] = [*warnings]
     simulated = [result.title for result in results.values() if result.simulated]
     if simulated:
         blocks.append(

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,28 @@ def test_the_page_fetches_nothing_and_no_text_can_end_a_script(html: str) -> Non
     assert policy.startswith("default-src 'none';")
     assert re.search(r"; script-src 'sha256-[A-Za-z0-9+/=]{44}'$", policy)
     assert html.count("</script>") == 3
+
+
+@pytest.mark.parametrize(
+    ("baselines", "words"),
+    [
+        ({"confounded": True, "metadata": {"macro_auc": {"value": 0.97}}}, "Confounded: scanner and acquisition alone"),
+        ({"confounded": None}, "Whether the scanner alone tells the class was not measured"),
+        ({"confounded": False}, ""),
+    ],
+)
+def test_a_confounded_bundle_is_the_first_thing_to_read(
+    experiments: Path, tmp_path: Path, baselines: dict[str, Any], words: str
+) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(experiments.parent / "bundle", bundle)
+    metrics = bundle / "metrics.json"
+    metrics.write_text(json.dumps({**json.loads(metrics.read_text()), "baselines": baselines}))
+    shutil.copytree(experiments / "readers", tmp_path / "all" / "readers")
+    text = write_report(tmp_path / "all", bundle).markdown.read_text("utf-8")
+    before = text[: text.index("**Experiments**")]
+    assert words in before
+    assert ("scanner" in before) == bool(words)
 
 
 def test_a_folder_without_any_result_is_refused(tmp_path: Path) -> None:
