@@ -108,8 +108,8 @@ def _confounding(bundle: Bundle) -> list[Paragraph]:
     return [
         Paragraph(
             kind="alert",
-            text=f"Confounded: scanner and acquisition alone tell the class of the hold-out, macro AUC {area:.3f} (0.5 is "
-            "chance). This bundle may have learned the scanner instead of the disease, and no figure of this "
+            text=f"Confounded: scanner and acquisition alone tell the class of the hold-out, macro AUC {area:.3f} (0.5 "
+            "is chance). This bundle may have learned the scanner instead of the disease, and no figure of this "
             "report can tell.",
         )
     ]
