@@ -164,10 +164,10 @@ def test_what_changes_a_result_changes_the_parameters(tmp_path: Path) -> None:
 
 def test_a_component_that_is_called_several_times_is_reused_call_by_call() -> None:
     record = replace(a_record(), open_ended=True)
-    for name in ("train raw - split - seed 0", "train raw - split - seed 1"):
+    for name in ("train fold - raw - split - seed 0", "train fold - raw - split - seed 1"):
         record.steps.append(StepRecord(step=name, state="finished", seconds=2.0))
-    assert record.reuse("train") == ["train raw - split - seed 0"]
-    assert record.reuse("train-2") == ["train raw - split - seed 1"]
-    assert record.reuse("train-3") == []
+    assert record.reuse("train-fold") == ["train fold - raw - split - seed 0"]
+    assert record.reuse("train-fold-2") == ["train fold - raw - split - seed 1"]
+    assert record.reuse("train-fold-3") == []
     assert record.totals == (2, 2)
-    assert record.seconds_by_step["train raw - split - seed 1"] == 2.0
+    assert record.seconds_by_step["train fold - raw - split - seed 1"] == 2.0
