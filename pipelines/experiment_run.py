@@ -59,7 +59,7 @@ def run_experiment(
     # What is inlined into the pipeline belongs to the run's identity as the parameters do.
     inlined = {name: value for name, value in asdict(plan).items() if name not in {"config", "options"}}
     record = new_record(plan.config, {**parameters, **inlined})
-    record.planned = 3
+    record.open_ended = True
     outputs, record = execute(
         workspace,
         record,

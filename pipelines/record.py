@@ -49,7 +49,7 @@ class RunRecord:
         state: of the latest attempt.
         attempts: how often it was started.
         seconds: of the latest attempt, as a clock on the wall would show.
-        planned: how many steps are expected where the pipeline is an experiment; 0 for the training pipeline.
+        open_ended: whether the steps are known only as they start, as in an experiment.
         steps: in the order in which they first started.
     """
 
@@ -63,7 +63,7 @@ class RunRecord:
     state: State = "running"
     attempts: int = 0
     seconds: float = 0.0
-    planned: int = 0
+    open_ended: bool = False
     steps: list[StepRecord] = field(default_factory=list)
 
     def find(self, name: str) -> StepRecord | None:
@@ -97,7 +97,7 @@ class RunRecord:
         shards = max([1, *(int(found[3]) for found in map(_SHARD.fullmatch, self._names()) if found)])
         total = sum(shards if name in {"preprocess", "extract residuals"} else 1 for name in _COUNTED)
         done = sum(step.state in {"finished", "reused"} for step in self.steps)
-        return done, max(self.planned, len(self.steps)) if self.planned else total
+        return done, len(self.steps) if self.open_ended else total
 
     def _names(self) -> list[str]:
         return [step.step for step in self.steps]

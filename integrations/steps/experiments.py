@@ -175,7 +175,7 @@ def train_fold(
     Returns:
         The address.
     """
-    with _open_fold(arm, fold, run) as step:
+    with _open_fold(f"train fold - {arm}", fold, run) as step:
         from covidctnet.experiments import train_fold as stage
         from covidctnet.experiments.answers import save_answers
         from covidctnet.experiments.clinical import ClinicalTable
@@ -213,7 +213,7 @@ def train_patches(
     Returns:
         The address of the answers.
     """
-    with _open_fold("patches", fold, run) as step:
+    with _open_fold("train patches", fold, run) as step:
         from covidctnet.experiments.answers import save_answers
         from covidctnet.experiments.folds import make_fold
         from covidctnet.experiments.patch_fold import train_patch_fold
@@ -229,9 +229,9 @@ def train_patches(
         return address
 
 
-def _open_fold(arm: str, fold: str, run: Mapping[str, str]) -> AbstractContextManager[Step]:
+def _open_fold(name: str, fold: str, run: Mapping[str, str]) -> AbstractContextManager[Step]:
     seed = json.loads(run["config"])["seed"]
-    return open_step(_NO_NAME.sub("_", f"train {arm} - {fold} - seed {seed}"), run)
+    return open_step(_NO_NAME.sub("_", f"{name} - {fold} - seed {seed}"), run)
 
 
 def _parse(options: str) -> ExperimentOptions:

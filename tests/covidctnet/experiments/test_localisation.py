@@ -1,3 +1,4 @@
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from sklearn.metrics import f1_score, roc_auc_score
 
-from covidctnet.cohort import Cohort
+from covidctnet.cohort import Case, Cohort
 from covidctnet.config import EvaluationConfig, PhantomConfig, load_profile
 from covidctnet.errors import ExperimentError
 from covidctnet.experiments.build import About, ResultFolder, describe_cases
@@ -132,3 +133,39 @@ def write_mask(path: Path, mask, volume) -> None:
 def test_a_case_without_any_truth_is_refused(cohort, tmp_path):
     with pytest.raises(ExperimentError, match="give --masks or --slice-labels"):
         keep_examples(localise_cases(cohort, cohort.cases[:1], clean, CONFIG, Truth(masks=tmp_path)))
+
+
+@pytest.mark.real_data
+def test_real_series_are_measured_by_marked_slices(shared_data: Path, tmp_path: Path) -> None:
+    names = {"control-a": "Control", "covid-a": "Covid-19", "cap-a": "CAP"}
+    (tmp_path / "cases").mkdir()
+    cases, rows = [], ["case,slice_position_mm,infected"]
+    for name, label in names.items():
+        source = shared_data / "series" / f"{name}.zip"
+        (tmp_path / "cases" / source.name).symlink_to(source)
+        digest = hashlib.sha256(source.read_bytes()).hexdigest()
+        cases.append(Case(case=name, patient=name, site="a", label=label, scanner="S", kernel="B", sha256=digest))
+        volume = read_volume(source, CONFIG.reader)
+        count = len(volume.hu)
+        marked = range(count // 4, count // 2) if label != "Control" else range(0)
+        rows += [f"{name},{volume.position_mm((z, 0, 0))[2]},{int(z in marked)}" for z in range(count)]
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(rows) + "\n")
+    cohort = Cohort(folder=tmp_path, cases=tuple(cases))
+    truth = Truth(labels=SliceLabels.load(table))
+    measured, examples = keep_examples(localise_cases(cohort, cases, clean, CONFIG, truth))
+    about = About(
+        experiment="localisation",
+        config=CONFIG,
+        seeds=(0,),
+        data_version="d",
+        code_version="c",
+        **describe_cases(cohort, cases),
+    )
+    result = conclude_localisation(ResultFolder(tmp_path / "result", about), measured, examples, what="marks")
+    assert not result.simulated
+    assert any("3 real patients prove nothing" in statement.text for statement in result.statements)
+    area = result.tables[0].rows[0][1]
+    assert isinstance(area, float)
+    assert 0.0 < area < 1.0
+    assert [case.slices.infected.any() for case in measured] == [False, True, True]
