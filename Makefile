@@ -8,13 +8,21 @@ BUNDLE ?= runs/demo/bundle
 # Files of tests are dealt to two processes, see tests/conftest.py.
 WORKERS := --numprocesses 2
 
-.PHONY: help demo serve images test test-slow test-long test-containers policy sbom lint format locks clean
+.PHONY: help demo paper-demo serve images test test-slow test-long test-containers policy sbom lint format locks clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
 demo: $(VENV)/.train $(VENV)/.pipeline  ## The whole method on a phantom cohort, in runs/demo
 	$(BIN)/covidctnet demo --profile $(PROFILE) --seed $(SEED) --output runs/demo
+
+paper-demo: $(VENV)/.train $(VENV)/.pipeline  ## All experiments on phantoms and their report, in runs/experiments
+	test -f $(BUNDLE)/manifest.json || $(BIN)/covidctnet demo --output $(patsubst %/,%,$(dir $(BUNDLE)))
+	for name in ablation localisation patches clinical crossval scanners; do \
+		$(BIN)/covidctnet experiment $$name || exit 1; done
+	test -f runs/readers-set/readers.csv || $(BIN)/covidctnet experiment reader-example runs/readers-set
+	$(BIN)/covidctnet experiment readers --readers runs/readers-set/readers.csv --bundle $(BUNDLE)
+	$(BIN)/covidctnet experiment report --bundle $(BUNDLE)
 
 serve: $(VENV)/.serve  ## The demo's bundle, or another BUNDLE, on port 8080 of this machine alone
 	$(BIN)/covidctnet serve --bundle $(BUNDLE) --port 8080 --no-auth

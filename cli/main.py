@@ -32,6 +32,8 @@ def _register() -> None:
         demo,
         deploy,
         doctor,
+        experiment,
+        experiment_readers,
         explain,
         model,
         model_promotion,
@@ -60,6 +62,8 @@ def _register() -> None:
     app.command("restore")(stack.restore)
     app.add_typer(cohort.app, name="cohort")
     app.add_typer(data.app, name="data")
+    experiment_readers.add_commands(experiment.app)
+    app.add_typer(experiment.app, name="experiment")
     model_promotion.add_commands(model.app)
     model.app.command("receive")(model_webhook.receive)
     app.add_typer(model.app, name="model")

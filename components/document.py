@@ -17,15 +17,26 @@ COMPONENTS = (
     "evaluate",
     "register",
     "gate",
+    "select_cases",
+    "adopt_denoiser",
+    "stack_slices",
+    "join_shards",
+    "list_folds",
+    "train_fold",
+    "train_patches",
+    "localise",
+    "conclude",
+    "compare_readers",
 )
-"""All components, in the order of the data flow; each is a module of its name."""
+"""All components, in the order of the data flow, those of experiments behind; each is a module of its name."""
 
 README = Path(__file__).with_name("README.md")
 
 _HEAD = """# Components
 
-One file a component, one call in each. Every component but `gather_shards` also takes `data_version`, `config`,
-`code_version` and `tracking`; the first three are what the cache sees of data, settings and code.
+One file a component, one call in each. Every component but `gather_shards` and `join_shards` also takes
+`data_version`, `config`, `code_version` and `tracking`; the first three are what the cache sees of data, settings
+and code. Those from `select_cases` on are of experiments.
 This page is made from the signatures by `python -m components.document`.
 """
 _SHARED = {"data_version", "config", "code_version", "tracking"}

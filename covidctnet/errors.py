@@ -14,6 +14,7 @@ CovidCTNetError
 ├── DataStoreError              a data version, its store or its credentials are not what they should be
 ├── TrainingError               training cannot start or diverged
 ├── TrainingInterruptedError    a stop was asked for; the state is saved, and a rerun goes on
+├── ExperimentError             an experiment's cases, tables or result are not what it needs
 ├── BundleError                 a bundle is missing, damaged or was written for something else
 ├── PipelineError               a pipeline cannot be started, or a step ended for no fault of its input
 ├── TrackingError               MLflow does not take or give a record, or a record may not go there
@@ -91,6 +92,10 @@ class TrainingError(CovidCTNetError):
 
 class TrainingInterruptedError(CovidCTNetError):
     """A stop was asked for; the state is saved, and a rerun goes on from it."""
+
+
+class ExperimentError(CovidCTNetError):
+    """An experiment's cases, tables or result are not what it needs."""
 
 
 class BundleError(CovidCTNetError):

@@ -8,7 +8,7 @@ import os
 import signal
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -82,13 +82,52 @@ def run_locally(
     parameters = local_parameters(
         workspace, config, data_version, settings, gate=gate, policy=policy, tracking_uri=tracking_uri
     )
+
+    def start() -> Any:
+        from pipelines.training import build_pipeline
+
+        return build_pipeline(settings)(**parameters)
+
     record = new_record(config, parameters)
+    outputs, record = execute(workspace, record, start, on_progress=on_progress, on_reuse=on_reuse)
+    return LocalResult(
+        bundle=Path(outputs["bundle"].path),
+        results=Path(outputs["results"].path),
+        registration=Path(outputs["registration"].path),
+        decision=Path(outputs["decision"].path),
+        record=record,
+    )
+
+
+def execute(
+    workspace: Path,
+    record: RunRecord,
+    start: Callable[[], Any],
+    *,
+    on_progress: Progress = silent,
+    on_reuse: Callable[[str], None] = lambda step: None,
+) -> tuple[Mapping[str, Any], RunRecord]:
+    """Run any pipeline in a workspace, under the local runner and its cache.
+
+    Args:
+        workspace: absolute path.
+        record: of a run that has not started; that of an earlier attempt is gone on with.
+        start: calls the pipeline; the runner then runs it.
+        on_progress: told of steps done and of pieces of each stage.
+        on_reuse: told of each step whose finished outputs are used again.
+
+    Returns:
+        The pipeline's outputs by name, and what ran and what was reused.
+
+    Raises:
+        CovidCTNetError: see `run_locally`.
+    """
     if record.path(workspace).is_file():
         record = load_record(record.path(workspace))
     with _only_run(workspace):
         end_leftovers(workspace / _ROOT)
         remove_unfinished(workspace / _ROOT)
-        return _Run(workspace, record, on_progress, on_reuse).run(parameters, settings)
+        return _Run(workspace, record, on_progress, on_reuse).run(start), record
 
 
 class _Run:
@@ -99,9 +138,7 @@ class _Run:
         self._on_progress, self._on_reuse = on_progress, on_reuse
         self._stopped = False
 
-    def run(self, parameters: dict[str, Any], settings: PipelineSettings) -> LocalResult:
-        from pipelines.training import build_pipeline
-
+    def run(self, start: Callable[[], Any]) -> Mapping[str, Any]:
         record, started = self._record, time.monotonic()
         record.state, record.attempts = "running", record.attempts + 1
         for step in [step for step in record.steps if step.state != "finished"]:
@@ -113,7 +150,7 @@ class _Run:
         self._tell_steps()
         try:
             with self._environment():
-                outputs = build_pipeline(settings)(**parameters).outputs
+                outputs: Mapping[str, Any] = start().outputs
         except RuntimeError as error:
             record.state = "failed"
             raise self._explain() from error
@@ -122,13 +159,7 @@ class _Run:
         finally:
             record.seconds = round(time.monotonic() - started, 1)
             record.save(self._workspace)
-        return LocalResult(
-            bundle=Path(outputs["bundle"].path),
-            results=Path(outputs["results"].path),
-            registration=Path(outputs["registration"].path),
-            decision=Path(outputs["decision"].path),
-            record=record,
-        )
+        return outputs
 
     @contextlib.contextmanager
     def _environment(self) -> Iterator[None]:

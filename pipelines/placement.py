@@ -7,10 +7,10 @@ from kfp import kubernetes
 from pipelines.settings import PipelineSettings, StepSettings
 
 
-def place(task: Any, step: str, settings: PipelineSettings) -> None:
-    """Apply the settings of a step to its task."""
+def place(task: Any, step: str, settings: PipelineSettings, *, shown: str = "") -> None:
+    """Apply the settings of a step to its task; `shown` names an experiment's task that goes where that step does."""
     own = settings.of(step)
-    task.set_display_name(step)
+    task.set_display_name(shown or step)
     task.set_container_image(settings.image_of(step))
     task.set_caching_options(enable_caching=own.cache)
     _set_resources(task, own)

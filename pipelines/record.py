@@ -49,6 +49,7 @@ class RunRecord:
         state: of the latest attempt.
         attempts: how often it was started.
         seconds: of the latest attempt, as a clock on the wall would show.
+        open_ended: whether the steps are known only as they start, as in an experiment.
         steps: in the order in which they first started.
     """
 
@@ -62,6 +63,7 @@ class RunRecord:
     state: State = "running"
     attempts: int = 0
     seconds: float = 0.0
+    open_ended: bool = False
     steps: list[StepRecord] = field(default_factory=list)
 
     def find(self, name: str) -> StepRecord | None:
@@ -80,10 +82,11 @@ class RunRecord:
 
     def reuse(self, component: str) -> list[str]:
         """Note that the finished outputs of a component are used again; returns the steps that are newly so."""
-        name = component.replace("-", " ")
+        # A component that a pipeline calls several times has a number behind its name.
+        name = re.sub(r" \d+$", "", component.replace("-", " "))
         # Shards are reused one by one, and the cache does not say which: the first finished one stands for it.
         for step in self.steps:
-            if _base(step.step) == name and step.state == "finished":
+            if f"{_base(step.step)} ".startswith(f"{name} ") and step.state == "finished":
                 step.state = "reused"
                 return [step.step]
         return []
@@ -93,7 +96,8 @@ class RunRecord:
         """Steps that are done, and all of them as far as the number of shards is known."""
         shards = max([1, *(int(found[3]) for found in map(_SHARD.fullmatch, self._names()) if found)])
         total = sum(shards if name in {"preprocess", "extract residuals"} else 1 for name in _COUNTED)
-        return sum(step.state in {"finished", "reused"} for step in self.steps), total
+        done = sum(step.state in {"finished", "reused"} for step in self.steps)
+        return done, len(self.steps) if self.open_ended else total
 
     def _names(self) -> list[str]:
         return [step.step for step in self.steps]
@@ -103,7 +107,7 @@ class RunRecord:
         """Seconds of each step in the order of the data flow, over its shards."""
         found = dict.fromkeys(_COUNTED, 0.0)
         for step in self.steps:
-            found[_base(step.step)] += step.seconds
+            found[_base(step.step)] = found.get(_base(step.step), 0.0) + step.seconds
         return {name: round(value, 1) for name, value in found.items() if value}
 
     @property

@@ -63,7 +63,7 @@ class Holdout:
         return cls(
             cohort=chosen,
             training=tuple(case for case in cohort.cases if splits.get(case.patient) == "train"),
-            demographics=_of_headers(chosen) | _read_demographics(folder, demographics),
+            demographics=_of_headers(chosen) | _find_demographics(folder, demographics),
         )
 
     @property
@@ -129,12 +129,20 @@ def _of_headers(cohort: Cohort) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _read_demographics(folder: Path, path: Path | None) -> dict[str, tuple[str, str]]:
-    path = path or folder / DEMOGRAPHICS
-    if not path.is_file():
-        if path.name != DEMOGRAPHICS:
-            raise PromotionError(f"there is no {path.name}; leave it out, or give a CSV with {', '.join(_COLUMNS)}")
+def _find_demographics(folder: Path, path: Path | None) -> dict[str, tuple[str, str]]:
+    if path is None and not (folder / DEMOGRAPHICS).is_file():
         return {}
+    return read_demographics(path or folder / DEMOGRAPHICS)
+
+
+def read_demographics(path: Path) -> dict[str, tuple[str, str]]:
+    """Sex and age band by patient, from a CSV with the columns patient, sex, age_band.
+
+    Raises:
+        PromotionError: there is no such file, its columns are others, or a patient is there twice.
+    """
+    if not path.is_file():
+        raise PromotionError(f"there is no {path.name}; leave it out, or give a CSV with {', '.join(_COLUMNS)}")
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
         if tuple(rows.fieldnames or ()) != _COLUMNS:

@@ -1,7 +1,7 @@
 """Preprocessed slices of a shard -> residual stacks, with the denoiser that the bundle will hold."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,19 @@ from covidctnet.distribution import hu_quantiles, study_statistics
 from covidctnet.files import read_json, write_json
 from covidctnet.progress import Progress, silent
 from covidctnet.residual import Denoiser, denoise, residual, stack_residual
+from covidctnet.volume import UnitArray
 
 _STACKS, _ROWS = "stacks.npy", "cases.json"
 
 
 def extract_residuals(
-    slices: Path, denoiser: Denoiser, config: Config, output: Path, *, on_progress: Progress = silent
+    slices: Path,
+    denoiser: Denoiser,
+    config: Config,
+    output: Path,
+    *,
+    change: Callable[[str, UnitArray], UnitArray] = lambda case, array: array,
+    on_progress: Progress = silent,
 ) -> list[str]:
     """Residual stacks of all cases of a shard, one after the other.
 
@@ -29,6 +36,7 @@ def extract_residuals(
         config: residual shape and batch size, and which quantiles are kept.
         output: receives `stacks.npy`, float32 (case, z, y, x), filled on disk case by case, and `cases.json`
             with the name of each case and the statistics that tell later whether a study is unlike it.
+        change: makes other slices of a case's; experiments draw noise into them.
         on_progress: told of each finished case.
 
     Returns:
@@ -40,7 +48,7 @@ def extract_residuals(
     partial = output / f"{_STACKS}.partial"
     stacks = np.lib.format.open_memmap(partial, mode="w+", dtype=np.float32, shape=(len(paths), *config.residual.shape))
     for index, path in enumerate(paths):
-        array = np.load(path)
+        array = change(path.stem, np.load(path))
         denoised = denoise(denoiser, array, config.residual.batch_size)
         stacks[index] = stack_residual(array, denoised, config.residual)
         rows.append(

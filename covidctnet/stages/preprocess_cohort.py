@@ -112,7 +112,7 @@ def _prepare(cohort: Cohort, case: Case, split: str, config: Config, folders: Sh
     except StudyError as error:
         raise CohortError(f"case {case.case} is refused: {error}") from None
     slices = preprocess(volume, config.preprocess)
-    truth = _truth(cohort, case, volume, config) if split in {"train", "holdout"} else None
+    truth = truth_on_slices(cohort, case, volume, config) if split in {"train", "holdout"} else None
     _save(case, split, slices, volume, truth, config, folders)
     healthy = slices[truth["lung"] & ~truth["infection"]] if truth else np.empty(0, np.float32)
     return PreparedCase(
@@ -127,7 +127,8 @@ def _prepare(cohort: Cohort, case: Case, split: str, config: Config, folders: Sh
     )
 
 
-def _truth(cohort: Cohort, case: Case, volume: Volume, config: Config) -> dict[str, BoolArray] | None:
+def truth_on_slices(cohort: Cohort, case: Case, volume: Volume, config: Config) -> dict[str, BoolArray] | None:
+    """A phantom's `lung` and `infection` on the grid of its preprocessed slices; None where no truth is known."""
     path = cohort.truth_path(case.case)
     if not path.is_file():
         return None
@@ -150,12 +151,12 @@ def _save(
         save_array(folders.healthy / f"{case.case}.npy", slices)
         save_array(folders.healthy / f"{case.case}.aerated.npy", find_lungs(slices, config.preprocess))
         if config.denoiser.warm_start_epochs:
-            save_array(folders.healthy / f"{case.case}.lungs.npy", _lungs(slices, volume, config))
+            save_array(folders.healthy / f"{case.case}.lungs.npy", lungs_of_slices(slices, volume, config))
     if split == "holdout" and truth is not None:
         np.savez_compressed(folders.records / f"{case.case}.truth.npz", **truth)  # type: ignore[arg-type]
 
 
-def _lungs(slices: UnitArray, volume: Volume, config: Config) -> BoolArray:
+def lungs_of_slices(slices: UnitArray, volume: Volume, config: Config) -> BoolArray:
     """Both lungs with all that is inside them, without airways, on the grid of the slices."""
     extent = (count * step for count, step in zip(volume.hu.shape, volume.spacing_mm, strict=True))
     depth, height, width = (size / count for size, count in zip(extent, slices.shape, strict=True))

@@ -39,13 +39,18 @@ def fetch_dataset(*, repository: str, endpoint: str, store: str, output: str, ru
         cohort = Cohort.load(place) if place.is_dir() else materialise(repository, version, place, endpoint=endpoint)
         cohort.verify()
         folder = Path(output)
-        folder.mkdir(parents=True, exist_ok=True)
-        publish(cohort.folder / "cohort.csv", folder / "cohort.csv")
-        write_json(folder / _LOCATION, {"folder": str(cohort.folder.resolve())})
+        point_to(folder, cohort)
         labels = [case.label for case in cohort.cases]
         summary = {"cases": len(labels), **{label: labels.count(label) for label in sorted(set(labels))}}
         step.tracker.log_dataset("cohort", version, summary)
         step.save_seconds(folder)
+
+
+def point_to(folder: Path, cohort: Cohort) -> None:
+    """Write a cohort's table and its place on the shared disk into a step's output; see `open_cohort`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    publish(cohort.folder / "cohort.csv", folder / "cohort.csv")
+    write_json(folder / _LOCATION, {"folder": str(cohort.folder.resolve())})
 
 
 def open_cohort(fetched: Path) -> Cohort:

@@ -99,7 +99,7 @@ def train_denoiser(
         _log_start(step, start)
         prepared = PreparedCohort.load(map(Path, records))
         histories = train_and_save_denoiser(
-            prepared, [Path(path) for path in healthy], folder / NETWORK, _state(step, state), start=start
+            prepared, [Path(path) for path in healthy], folder / NETWORK, open_state(step, state), start=start
         )
         _close_training(step, histories, folder, log_metric, Path(metrics))
 
@@ -163,7 +163,7 @@ def train_classifier(
             ResidualStacks.load(map(Path, residuals)),
             Path(denoiser) / NETWORK,
             Path(bundle),
-            _state(step, state),
+            open_state(step, state),
             data_version=step.run.data_version,
             start=start,
             inherited=point.trained_on if point else (),
@@ -172,7 +172,8 @@ def train_classifier(
         _close_training(step, {"classifier": history}, Path(training), log_metric, Path(metrics))
 
 
-def _state(step: Step, folder: str) -> "TrainingState":
+def open_state(step: Step, folder: str) -> "TrainingState":
+    """The folder of checkpoints of a training step."""
     from covidctnet.stages.training_state import TrainingState
 
     return TrainingState(

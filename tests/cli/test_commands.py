@@ -110,7 +110,7 @@ def test_profile_show_prints_configuration_and_parameters() -> None:
     assert shown["parameters"] == {"denoiser": 5_167_365, "classifier": 920_715}
     assert shown["noise"]["octaves"] == 10
     assert "5,167,365" in call("profile", "show", "paper").stdout
-    assert call("profile", "list").stdout.split() == ["demo", "paper", "smoke"]
+    assert call("profile", "list").stdout.split() == ["demo", "experiment", "paper", "smoke"]
     assert "there is no profile 'nope'" in refused("profile", "show", "nope")
 
 

@@ -55,7 +55,7 @@ class ComponentsRun:
         """The artifacts of all shards."""
         return [self.artifacts[f"{name}-{number}"] for number in self.returned["validate_scanner_metadata"]]
 
-    def call(self, component: str, number: int | None = None, /, **inputs: Any) -> Any:
+    def call(self, component: str, number: int | str | None = None, /, **inputs: Any) -> Any:
         """Call a component; its outputs are made in the workspace."""
         function, suffix = load_component(component), "" if number is None else f"-{number}"
         outputs = {}

@@ -21,7 +21,7 @@ from pipelines.gate import Gate
 from pipelines.leftovers import end_leftovers, remove_unfinished
 from pipelines.local_output import CacheHits, StepOutput
 from pipelines.parameters import cluster_parameters, local_parameters, new_record
-from pipelines.record import RunRecord, find_record, load_record
+from pipelines.record import RunRecord, StepRecord, find_record, load_record
 from pipelines.settings import load_settings
 
 
@@ -160,3 +160,14 @@ def test_what_changes_a_result_changes_the_parameters(tmp_path: Path) -> None:
     cluster = load_settings("cluster", image="x")
     far = cluster_parameters(config, "v1", cluster, repository="s3://a/b", tracking_uri="https://m", gate=gate)
     assert set(far) == set(one) | {"endpoint"}
+
+
+def test_a_component_that_is_called_several_times_is_reused_call_by_call() -> None:
+    record = replace(a_record(), open_ended=True)
+    for name in ("train fold - raw - split - seed 0", "train fold - raw - split - seed 1"):
+        record.steps.append(StepRecord(step=name, state="finished", seconds=2.0))
+    assert record.reuse("train-fold") == ["train fold - raw - split - seed 0"]
+    assert record.reuse("train-fold-2") == ["train fold - raw - split - seed 1"]
+    assert record.reuse("train-fold-3") == []
+    assert record.totals == (2, 2)
+    assert record.seconds_by_step["train fold - raw - split - seed 1"] == 2.0
