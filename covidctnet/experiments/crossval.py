@@ -10,7 +10,7 @@ from covidctnet.evaluation.calibration import fit_threshold
 from covidctnet.evaluation.outcomes import CaseOutcome
 from covidctnet.evaluation.reliability import expected_calibration_error
 from covidctnet.experiments.answers import FoldAnswers
-from covidctnet.experiments.build import ResultFolder, by_arm, estimate_cells, interval_text, rounded
+from covidctnet.experiments.build import ResultFolder, by_arm, estimate_cells, interval_text, percent_text, rounded
 from covidctnet.experiments.comparison import interval_over_seeds, measure_answers
 from covidctnet.experiments.curves import calibration_figure
 from covidctnet.experiments.pooled import PooledAnswers
@@ -220,7 +220,7 @@ def _spread_table(folds: Sequence[FoldAnswers], confidence: float) -> Table:
     return Table(
         "spread",
         "Mean over the folds",
-        ("Metric", "Mean", f"{confidence:.0%} over folds, low", "high"),
+        ("Metric", "Mean", f"{percent_text(confidence)} over folds, low", "high"),
         tuple(rows),
         "Student's interval with the variance corrected for training sets that overlap (Nadeau and Bengio 2003).",
     )
