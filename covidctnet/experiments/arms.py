@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from covidctnet.experiments.answers import FoldAnswers
-from covidctnet.experiments.build import ResultFolder, by_arm, interval_text, rounded
+from covidctnet.experiments.build import ResultFolder, by_arm, interval_text, percent_text, rounded
 from covidctnet.experiments.comparison import METRICS, Comparison, compare_arms, measure_answers
 from covidctnet.experiments.curves import arms_confusion_figure, arms_learning_figure, difference_figure, seeds_figure
 from covidctnet.experiments.results import ExperimentResult, Statement, Table
@@ -58,7 +58,7 @@ def conclude_arms(target: ResultFolder, answers: Sequence[FoldAnswers], text: Ar
         for name, entries in arms.items()
         if name != text.tested
     ]
-    percent = f"{config.evaluation.confidence:.0%}"
+    percent = percent_text(config.evaluation.confidence)
     target.record_answers(answers)
     target.draw(
         "learning",

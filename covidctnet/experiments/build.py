@@ -152,6 +152,11 @@ def rounded(value: float | None, digits: int = 3) -> float | None:
     return None if value is None else round(value, digits)
 
 
+def percent_text(confidence: float) -> str:
+    """A confidence as in "95 %"."""
+    return f"{100 * confidence:g} %"
+
+
 def interval_text(low: float | None, high: float | None) -> str:
     """Both bounds, or words where there are none."""
     return "not computable" if low is None or high is None else f"{low:.3f} to {high:.3f}"

@@ -11,7 +11,7 @@ from covidctnet.evaluation.outcomes import CaseOutcome
 from covidctnet.evaluation.reliability import expected_calibration_error
 from covidctnet.evaluation.roc_band import roc_bands
 from covidctnet.experiments.answers import FoldAnswers
-from covidctnet.experiments.build import ResultFolder, by_arm, estimate_cells, interval_text, rounded
+from covidctnet.experiments.build import ResultFolder, by_arm, estimate_cells, interval_text, percent_text, rounded
 from covidctnet.experiments.comparison import interval_over_seeds, measure_answers
 from covidctnet.experiments.curves import calibration_figure
 from covidctnet.experiments.pooled import PooledAnswers
@@ -226,7 +226,7 @@ def _spread_table(folds: Sequence[FoldAnswers], confidence: float) -> Table:
     return Table(
         "spread",
         "Mean over the folds",
-        ("Metric", "Mean", f"{confidence:.0%} over folds, low", "high"),
+        ("Metric", "Mean", f"{percent_text(confidence)} over folds, low", "high"),
         tuple(rows),
         "Student's interval with the variance corrected for training sets that overlap (Nadeau and Bengio 2003).",
     )
