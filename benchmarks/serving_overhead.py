@@ -2,6 +2,7 @@
 
 `python -m benchmarks.serving_overhead --bundle runs/demo/bundle` takes about a minute. It prints tables in
 Markdown; `--json FILE` keeps all figures, `--page docs/performance-serving.md` puts the tables into that page.
+`--untrained paper` measures with the networks of that profile instead, whose weights nobody trained.
 """
 
 import contextlib
@@ -23,7 +24,9 @@ from numpy.typing import NDArray
 from benchmarks.command import describe, parse_common, publish, require_studies
 from benchmarks.serving_clients import OF_SERVING, difference
 from benchmarks.timing import Times, take_turns
+from benchmarks.untrained import write_untrained
 from covidctnet.bundle import Bundle, load_bundle
+from covidctnet.config import load_profile
 from serving.admission import Job
 from serving.child import Child
 from serving.running_pair import lay_out
@@ -175,10 +178,18 @@ def main() -> None:
     """Measure, print, write."""
     parser = parse_common(__doc__)
     parser.add_argument("--rounds", type=int, default=9, help="studies a version")
+    parser.add_argument("--untrained", metavar="PROFILE", help="measure with untrained networks of a profile")
     arguments = parser.parse_args()
     require_studies(arguments.studies[:1])
-    figures = measure(arguments.bundle, arguments.studies[0], arguments.rounds)
-    publish(arguments, figures, "serving-overhead", to_markdown(figures))
+    place = "serving-overhead"
+    with tempfile.TemporaryDirectory(prefix="covidctnet-benchmark-") as folder:
+        if arguments.untrained:
+            place += "-untrained"
+            bundle = write_untrained(Path(folder) / "bundle", load_profile(arguments.untrained)).folder
+        else:
+            bundle = arguments.bundle
+        figures = measure(bundle, arguments.studies[0], arguments.rounds)
+    publish(arguments, figures, place, to_markdown(figures))
 
 
 if __name__ == "__main__":
