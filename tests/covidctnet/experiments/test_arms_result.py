@@ -52,6 +52,8 @@ def test_an_arm_that_learnt_nothing_is_said_to_be_no_baseline(target):
     result = conclude_arms(target, [*answers("new", 3.0), *answers("old", 0.0, history=stuck)], TEXT)
     told = [statement for statement in result.statements if "learnt nothing" in statement.text]
     assert [(entry.tone, "'old'" in entry.text, "'new'" in entry.text) for entry in told] == [("warning", True, False)]
-    # Where every arm has learnt, nothing of the kind is said.
+
+
+def test_where_every_arm_has_learnt_none_is_called_stuck(target):
     fine = conclude_arms(target, [*answers("new", 3.0), *answers("old", 0.0)], TEXT)
     assert not any("learnt nothing" in statement.text for statement in fine.statements)
