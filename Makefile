@@ -22,7 +22,7 @@ paper-demo: $(VENV)/.train $(VENV)/.pipeline  ## All experiments on phantoms and
 		$(BIN)/covidctnet experiment $$name || exit 1; done
 	test -f runs/readers-set/readers.csv || $(BIN)/covidctnet experiment reader-example runs/readers-set
 	$(BIN)/covidctnet experiment readers --readers runs/readers-set/readers.csv --bundle $(BUNDLE)
-	$(BIN)/covidctnet experiment report
+	$(BIN)/covidctnet experiment report --bundle $(BUNDLE)
 
 serve: $(VENV)/.serve  ## The demo's bundle, or another BUNDLE, on port 8080 of this machine alone
 	$(BIN)/covidctnet serve --bundle $(BUNDLE) --port 8080 --no-auth

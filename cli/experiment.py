@@ -170,7 +170,9 @@ def localisation(
 
 @app.command("compile")
 def compile_(
-    name: Annotated[str, typer.Argument(help="ablation, patches, clinical, crossval, scanners or localisation.")],
+    name: Annotated[
+        str, typer.Argument(help="ablation, patches, clinical, crossval, scanners, localisation or readers.")
+    ],
     output: Annotated[Path, typer.Option(help="YAML file to write.")],
     image: Annotated[str | None, typer.Option(help="Image of all steps, pinned by digest.")] = None,
     train_image: Annotated[str | None, typer.Option(help="Image of the steps that run a network.")] = None,
@@ -178,16 +180,25 @@ def compile_(
     profile: Profile = "paper",
     seed: Seeds = [0, 1, 2],  # noqa: B006
     demographics: Annotated[str, typer.Option(help="Its place on the shared disk.")] = "",
+    bundle: Annotated[str, typer.Option(help="Its place on the shared disk, for readers and localisation.")] = "",
+    pair_id: Annotated[str, typer.Option(help="Of the bundle.")] = "",
+    readers: Annotated[str, typer.Option(help="Place of readers.csv on the shared disk.")] = "",
 ) -> None:
     """Write an experiment's pipeline as Kubeflow takes it."""
     from covidctnet.config import load_profile
-    from covidctnet.experiments.options import ExperimentOptions
     from pipelines.compilation import compile_pipeline
-    from pipelines.experiments import ExperimentPlan, build_experiment
+    from pipelines.experiment_plan import ExperimentPlan
+    from pipelines.experiments import build_experiment
     from pipelines.settings import load_settings
 
     plan = ExperimentPlan(
-        name=name, config=load_profile(profile), options=ExperimentOptions(), seeds=tuple(seed), clinical=demographics
+        name=name,
+        config=load_profile(profile),
+        seeds=tuple(seed),
+        clinical=demographics,
+        bundle=bundle,
+        pair_id=pair_id,
+        readers=readers,
     )
     chosen = load_settings(settings, image=image, train_image=train_image)
     compile_pipeline(chosen, output, build=lambda found: build_experiment(plan, found))
@@ -212,8 +223,8 @@ def _run(
 ) -> None:
     from covidctnet.config import load_profile
     from covidctnet.experiments.options import parse_options
+    from pipelines.experiment_plan import ExperimentPlan
     from pipelines.experiment_run import keep_input, phantom_config, phantom_demographics, run_experiment
-    from pipelines.experiments import ExperimentPlan
     from pipelines.settings import load_settings
     from pipelines.workspaces import adopt_cohort, make_demo_data
 

@@ -33,6 +33,7 @@ def _register() -> None:
         deploy,
         doctor,
         experiment,
+        experiment_readers,
         explain,
         model,
         model_promotion,
@@ -61,6 +62,7 @@ def _register() -> None:
     app.command("restore")(stack.restore)
     app.add_typer(cohort.app, name="cohort")
     app.add_typer(data.app, name="data")
+    experiment_readers.add_commands(experiment.app)
     app.add_typer(experiment.app, name="experiment")
     model_promotion.add_commands(model.app)
     model.app.command("receive")(model_webhook.receive)

@@ -34,9 +34,9 @@ def conclude(
         code_version: Version of this code.
         tracking: Where MLflow is, as JSON.
     """
-    from integrations.steps import experiments
+    from integrations.steps import experiment_results as steps
 
-    experiments.conclude(
+    steps.conclude(
         experiment=experiment,
         cohort=cohort.path,
         splits=splits.path,

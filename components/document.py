@@ -26,6 +26,7 @@ COMPONENTS = (
     "train_patches",
     "localise",
     "conclude",
+    "compare_readers",
 )
 """All components, in the order of the data flow, those of experiments behind; each is a module of its name."""
 

@@ -32,9 +32,9 @@ def localise(
         code_version: Version of this code.
         tracking: Where MLflow is, as JSON.
     """
-    from integrations.steps import experiments
+    from integrations.steps import experiment_results as steps
 
-    experiments.localise(
+    steps.localise(
         cohort=cohort.path,
         splits=splits.path,
         denoiser=denoiser.path,

@@ -12,6 +12,8 @@ from covidctnet.evaluation.tables import format_interval, format_value
 from covidctnet.labels import LABELS
 from covidctnet.predictor import DISCLAIMER
 
+LIMITS = "A study of another scanner is answered with a warning; one too unlike the training data gets no class."
+NOT_EVALUATED = "Not evaluated on a hold-out."
 _NOT_RECORDED = "not recorded"
 _LONGEST_TAG = 5000
 _NO_NAME = re.compile(r"[^\w\-. /]", re.ASCII)
@@ -50,29 +52,38 @@ def write_card(bundle: Bundle, *, sites: Sequence[str], judged_by: Origins, run_
         judged_by: the patients of validation and hold-out.
         run_key: which pipeline run made it.
     """
+    facts = card_facts(bundle, sites=sites, judged_by=judged_by, run_key=run_key)
     lines = [
         f"# CovidCTNet {bundle.pair_id}",
         "",
         f"{DISCLAIMER} Triage of chest CT into {', '.join(LABELS[:-1])} and {LABELS[-1]}.",
         "",
-        f"- Sites of training: {_join(sites)}",
-        f"- Scanners of training: {_join(bundle.reference.scanners)}",
-        f"- Sites of validation and hold-out: {_join(judged_by.sites)}",
-        f"- Scanners of validation and hold-out: {_join(judged_by.scanners)}",
-        f"- Data version: {bundle.data_version}",
-        f"- Code version: {bundle.code_version}",
-        f"- Configuration: profile {bundle.config.name}, digest {bundle.config.digest}, seed {bundle.config.seed}",
-        f"- Pipeline run: {run_key}",
-        f"- Started from: {_start(bundle)}",
-        f"- Covid-19 threshold {bundle.calibration.threshold:.3f}, temperature {bundle.calibration.temperature:.3f}",
+        *(f"- {name}: {value}" for name, value in facts),
         "",
         *_metric_lines(bundle),
         "",
-        "A study of another scanner is answered with a warning; one too unlike the training data gets no class.",
+        LIMITS,
         "",
         'Use: `mlflow.pyfunc.load_model(...).predict({"study": PATH})`.',
     ]
     return "\n".join(lines)
+
+
+def card_facts(bundle: Bundle, *, sites: Sequence[str], judged_by: Origins, run_key: str) -> list[tuple[str, str]]:
+    """What the card says of a bundle, by name; arguments as for `write_card`."""
+    config, calibration = bundle.config, bundle.calibration
+    return [
+        ("Sites of training", _join(sites)),
+        ("Scanners of training", _join(bundle.reference.scanners)),
+        ("Sites of validation and hold-out", _join(judged_by.sites)),
+        ("Scanners of validation and hold-out", _join(judged_by.scanners)),
+        ("Data version", bundle.data_version),
+        ("Code version", bundle.code_version),
+        ("Configuration", f"profile {config.name}, digest {config.digest}, seed {config.seed}"),
+        ("Pipeline run", run_key or _NOT_RECORDED),
+        ("Started from", _start(bundle)),
+        ("Calibration", f"Covid-19 threshold {calibration.threshold:.3f}, temperature {calibration.temperature:.3f}"),
+    ]
 
 
 def _start(bundle: Bundle) -> str:
@@ -82,19 +93,26 @@ def _start(bundle: Bundle) -> str:
 def _metric_lines(bundle: Bundle) -> list[str]:
     measured = (bundle.metrics or {}).get("metrics")
     if not measured:
-        return ["Not evaluated on a hold-out."]
-    rows = [
+        return [NOT_EVALUATED]
+    return [
         f"Hold-out: {measured['cases']} cases of {measured['patients']} patients.",
         "",
         "| metric | value | interval |",
         "|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in card_metrics(bundle)),
     ]
-    for words, name in _SHOWN:
+
+
+def card_metrics(bundle: Bundle) -> list[tuple[str, str, str]]:
+    """Name, value and interval of the hold-out's metrics; none where the bundle was not evaluated."""
+    measured = (bundle.metrics or {}).get("metrics")
+    rows = []
+    for words, name in _SHOWN if measured else ():
         value: Any = measured
         for part in name.split("."):
             value = value[part]
         estimate = Estimate(**value)
-        rows.append(f"| {words} | {format_value(estimate.value)} | {format_interval(estimate)} |")
+        rows.append((words, format_value(estimate.value), format_interval(estimate)))
     return rows
 
 

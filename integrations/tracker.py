@@ -40,6 +40,11 @@ class Tracker:
         self._offline = False
         self._lock = threading.Lock()
 
+    @property
+    def is_offline(self) -> bool:
+        """Whether MLflow stopped answering, so that records are kept instead."""
+        return self._offline
+
     def log_params(self, values: Mapping[str, Any]) -> None:
         """Log parameters.
 

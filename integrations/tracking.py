@@ -11,6 +11,7 @@ A step fails at its start when MLflow does not answer: nothing is lost then. Lat
 what cannot be sent is kept in a spool, and `flush_spool` sends it.
 """
 
+import logging
 import os
 import re
 import uuid
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Tracker", "TrackingSettings", "close_run", "flush_spool", "open_run", "track_step"]
 
+_LOGGER = logging.getLogger(__name__)
+
 
 @contextmanager
 def track_step(
@@ -43,11 +46,13 @@ def track_step(
     settings: TrackingSettings,
     lineage: Mapping[str, str] | None = None,
     spool: Path | None = None,
+    last: bool = False,
 ) -> Iterator[Tracker]:
     """Put a step on record, as a child of the run that has the key.
 
     Steps of one pipeline run that are under way at the same time need different names. A step that is run again
-    gets a child of its own, and one that was killed is closed as such.
+    gets a child of its own, and one that was killed is closed as such. The parent is closed with its last step, or
+    with a step that failed; the next step opens it again.
 
     Args:
         step: name of the step.
@@ -55,6 +60,7 @@ def track_step(
         settings: where MLflow is.
         lineage: versions of what the step used, set as tags.
         spool: folder for what cannot be sent, `settings.spool` where None; best beside the step's outputs.
+        last: no step comes after this one.
 
     Raises:
         TrackingOutageError: MLflow did not answer at the start.
@@ -84,9 +90,22 @@ def track_step(
             # The class alone: a message of a library may hold a path or a name.
             stopped = isinstance(error, TrainingInterruptedError) or not isinstance(error, Exception)
             tracker.set_tags({"covidctnet.error": type(error).__name__})
-            tracker.end("KILLED" if stopped else "FAILED")
+            status = "KILLED" if stopped else "FAILED"
+            tracker.end(status)
+            _close_parent(tracker, run_key, settings, status)
             raise
     tracker.end("FINISHED")
+    if last:
+        _close_parent(tracker, run_key, settings, "FINISHED")
+
+
+def _close_parent(tracker: Tracker, run_key: str, settings: TrackingSettings, status: str) -> None:
+    if tracker.is_offline:
+        return
+    try:
+        close_run(run_key, settings=settings, status=status)
+    except TrackingError as error:
+        _LOGGER.warning("the run could not be closed: %s", error)
 
 
 def _open_step(client: "MlflowClient", settings: TrackingSettings, about: Mapping[str, Any]) -> str:
@@ -110,15 +129,14 @@ def open_run(run_key: str, *, settings: TrackingSettings) -> str:
     return retry("open run", lambda: find_parent(client, settings, run_key), settings)
 
 
-def close_run(run_key: str, *, settings: TrackingSettings, failed: bool = False) -> None:
-    """Close the parent run when its last step has ended.
+def close_run(run_key: str, *, settings: TrackingSettings, status: str = "FINISHED") -> None:
+    """Close the parent run: FINISHED, FAILED or KILLED.
 
     Raises:
         TrackingError: MLflow does not answer, or refuses.
     """
     client = retry("connect", lambda: make_client(settings), settings)
     parent = open_run(run_key, settings=settings)
-    status = "FAILED" if failed else "FINISHED"
     retry("close run", lambda: client.set_terminated(parent, status=status), settings)
 
 

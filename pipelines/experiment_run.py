@@ -15,7 +15,8 @@ from covidctnet.files import publish
 from covidctnet.machine import code_version
 from covidctnet.phantom.demographics import write_demographics
 from covidctnet.progress import Progress, silent
-from pipelines.experiments import ExperimentPlan, build_experiment
+from pipelines.experiment_plan import ExperimentPlan
+from pipelines.experiments import build_experiment
 from pipelines.local_run import execute
 from pipelines.parameters import new_record
 from pipelines.settings import PipelineSettings

@@ -1,13 +1,12 @@
 """Experiments as pipelines: the training pipeline's components up to the residuals, then folds in place of a bundle."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from kfp import dsl
 
 from components.adopt_denoiser import adopt_denoiser
+from components.compare_readers import compare_readers
 from components.conclude import conclude
 from components.extract_residuals import extract_residuals
 from components.fetch_dataset import fetch_dataset
@@ -22,62 +21,12 @@ from components.train_denoiser import train_denoiser
 from components.train_fold import train_fold
 from components.train_patches import train_patches
 from components.validate_scanner_metadata import validate_scanner_metadata
-from covidctnet.config import Config
-from covidctnet.errors import ExperimentError
 from covidctnet.experiments.arms import BOTH, DENOISER, NEITHER, NOISE
-from covidctnet.experiments.options import ExperimentOptions
+from pipelines.experiment_plan import ExperimentPlan
 from pipelines.placement import place
 from pipelines.settings import PipelineSettings
 
-TRAINED = ("ablation", "patches", "clinical", "crossval", "scanners", "localisation")
-"""Experiments that are pipelines; `readers` answers with a bundle that is there already."""
-
 _SCHEMES = {"crossval": "folds", "scanners": "brands,sites,folds"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExperimentPlan:
-    """What an experiment is compiled of.
-
-    Attributes:
-        name: one of `TRAINED`.
-        config: all stages.
-        options: sizes.
-        seeds: each repeats split and training of all networks.
-        clinical: table of age and sex on the shared disk, for `clinical`.
-        bundle, pair_id: whose denoiser `localisation` measures; one is trained where they are empty.
-        masks: folder of infection masks on the shared disk, for `localisation`.
-        slice_labels: CSV of marked slices on the shared disk, for `localisation`.
-    """
-
-    name: str
-    config: Config
-    options: ExperimentOptions = field(default_factory=ExperimentOptions)
-    seeds: tuple[int, ...] = (0, 1, 2)
-    clinical: str = ""
-    bundle: str = ""
-    pair_id: str = ""
-    masks: str = ""
-    slice_labels: str = ""
-
-    def __post_init__(self) -> None:
-        if self.name not in TRAINED:
-            raise ExperimentError(f"there is no experiment {self.name!r} to run; use one of {', '.join(TRAINED)}")
-        if (
-            not self.seeds
-            or len(set(self.seeds)) < len(self.seeds)
-            or not all(0 <= seed < 2**31 for seed in self.seeds)
-        ):
-            raise ExperimentError(f"seeds are different numbers from 0 to {2**31 - 1}, at least one, not {self.seeds}")
-        if self.name == "clinical" and not self.clinical:
-            raise ExperimentError("the experiment `clinical` needs a table of age and sex; give it with --demographics")
-
-    def variant(self, seed: int, *, noise: bool = True) -> str:
-        """The configuration of one seed as JSON, with or without noise in the denoiser's training."""
-        changed = replace(self.config, seed=seed)
-        if not noise:
-            changed = replace(changed, noise=replace(changed.noise, noisy_fraction=0.0))
-        return json.dumps(asdict(changed), sort_keys=True)
 
 
 class _Flow:
@@ -89,7 +38,7 @@ class _Flow:
         self.plan, self.settings, self.run, self.places = plan, settings, dict(run), places
         self.cases: dict[str, Any] = {}
 
-    def select(self) -> None:
+    def fetch(self) -> Any:
         fetched = fetch_dataset(
             repository=self.places["repository"],
             endpoint=self.places["endpoint"],
@@ -97,8 +46,11 @@ class _Flow:
             **self.run,
         )
         place(fetched, "fetch dataset", self.settings)
+        return fetched.outputs["cohort"]
+
+    def select(self) -> None:
         selected = select_cases(
-            cohort=fetched.outputs["cohort"],
+            cohort=self.fetch(),
             cases=self.places["cases"],
             denoiser_controls=self.places["denoiser_controls"],
             store=self.places["store"],
@@ -243,7 +195,8 @@ def build_experiment(plan: ExperimentPlan, settings: PipelineSettings) -> Any:
             "cases_per_shard": cases_per_shard,
         }
         flow = _Flow(plan, settings, run, places)
-        flow.select()
+        if plan.name != "readers":
+            flow.select()
         return _BODIES[plan.name](flow)
 
     return experiment
@@ -317,7 +270,22 @@ def _localisation(flow: _Flow) -> Any:
     return measured.outputs["result"]
 
 
+def _readers(flow: _Flow) -> Any:
+    plan = flow.plan
+    compared = compare_readers(
+        cohort=flow.fetch(),
+        bundle=plan.bundle,
+        pair_id=plan.pair_id,
+        readers=plan.readers,
+        state=flow.places["state"],
+        **flow.run,
+    )
+    place(compared, "evaluate", flow.settings, shown="compare readers")
+    return compared.outputs["result"]
+
+
 _BODIES = {
+    "readers": _readers,
     "ablation": _ablation,
     "patches": _patches,
     "clinical": _clinical,

@@ -9,6 +9,7 @@ from covidctnet.evaluation.bootstrap import Bools
 from covidctnet.evaluation.calibration import fit_threshold
 from covidctnet.evaluation.outcomes import CaseOutcome
 from covidctnet.evaluation.reliability import expected_calibration_error
+from covidctnet.evaluation.roc_band import roc_bands
 from covidctnet.experiments.answers import FoldAnswers
 from covidctnet.experiments.build import ResultFolder, by_arm, estimate_cells, interval_text, percent_text, rounded
 from covidctnet.experiments.comparison import interval_over_seeds, measure_answers
@@ -73,8 +74,13 @@ def conclude_crossval(target: ResultFolder, answers: Sequence[FoldAnswers]) -> E
     target.draw(
         "roc",
         "ROC",
-        roc_figure(pooled.outcomes, among="cross-validated"),
-        "Every patient answered once, by the fold that had not seen them; calibrated within the fold.",
+        roc_figure(
+            pooled.outcomes,
+            among="cross-validated",
+            bands=roc_bands(pooled.outcomes, config.evaluation, config.seed),
+        ),
+        "Every patient answered once, by the fold that had not seen them; calibrated within the fold. Bands are "
+        "pointwise, by resampling patients.",
     )
     target.draw(
         "calibration",

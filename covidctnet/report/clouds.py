@@ -1,6 +1,7 @@
 """3D point clouds of a scan and of its residual (after the paper's figure of the same kind)."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,49 @@ its own would show as many voxels in a healthy lung as in a sick one."""
 
 _BODY_POINTS, _LUNG_POINTS, _FAINT_POINTS, _RESIDUAL_POINTS = 3000, 6000, 2500, 5000
 _LUNG_COLOUR = "#4b7fa3"
-_UNKNOWN_ASPECT = (0.8, 1.0, 1.0)
+UNKNOWN_EXTENT = (0.8, 1.0, 1.0)
+"""Box along (z, y, x) of a case whose size is not known."""
 
 Points = NDArray[np.int64]
 """Voxel indices, shape (3, n), rows (z, y, x)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cloud:
+    """What is drawn of one case; a large set of points is thinned out, evenly by chance.
+
+    Attributes:
+        body, lung: voxels of the surfaces.
+        strong: voxels of the lungs beyond `STRONG_RESIDUAL`.
+        residual: there, shape (n,), -1 to 1.
+        share: of the lungs that is beyond `STRONG_RESIDUAL`, before thinning.
+    """
+
+    body: Points
+    lung: Points
+    strong: Points
+    residual: NDArray[np.float32]
+    share: float
+
+
+def make_cloud(example: CaseExample, window_hu: tuple[float, float], rng: np.random.Generator) -> Cloud:
+    """Pick the points of one case.
+
+    Args:
+        example: the case.
+        window_hu: Hounsfield units of the intensities 0 and 1.
+        rng: of the choice of points.
+    """
+    lung = lung_region(example, window_hu)
+    strong = lung & (np.abs(example.residual) > STRONG_RESIDUAL)
+    picked = _pick(strong, _RESIDUAL_POINTS, rng)
+    return Cloud(
+        body=_pick(surface(body_region(example.slices, window_hu)), _BODY_POINTS, rng),
+        lung=_pick(surface(lung), _LUNG_POINTS, rng),
+        strong=picked,
+        residual=example.residual[tuple(picked)],
+        share=float(strong.sum()) / max(int(lung.sum()), 1),
+    )
 
 
 @styled
@@ -38,23 +78,18 @@ def cloud_figure(
         seed: of the choice of points.
     """
     figure = new_figure(3.3 * max(len(examples), 2), 6.6)
-    lungs = [lung_region(example, window_hu) for example in examples]
     rng = np.random.default_rng(seed)
     count = len(examples)
-    for column, (example, lung) in enumerate(zip(examples, lungs, strict=True)):
-        body = surface(body_region(example.slices, window_hu))
+    for column, example in enumerate(examples):
+        cloud = make_cloud(example, window_hu, rng)
         above = _space(figure, (2, count, column + 1), example)
-        _scatter(above, _pick(body, _BODY_POINTS, rng), rng, color=SOFT, alpha=0.22)
-        _scatter(above, _pick(surface(lung), _LUNG_POINTS, rng), rng, color=_LUNG_COLOUR, alpha=0.5)
+        _scatter(above, cloud.body, rng, color=SOFT, alpha=0.22)
+        _scatter(above, cloud.lung, rng, color=_LUNG_COLOUR, alpha=0.5)
         above.set_title(LABELS[example.label], color=CLASS_COLOURS[example.label])
         below = _space(figure, (2, count, count + column + 1), example)
-        _scatter(below, _pick(surface(lung), _FAINT_POINTS, rng), rng, color=SOFT, alpha=0.28)
-        strong = lung & (np.abs(example.residual) > STRONG_RESIDUAL)
-        points = _pick(strong, _RESIDUAL_POINTS, rng)
-        colours = _signed_colours(example.residual[tuple(points)])
-        _scatter(below, points, rng, color=colours, alpha=0.75, size=4.5)
-        share = strong.sum() / max(int(lung.sum()), 1)
-        below.set_title(f"{share:.1%} of the lung beyond {STRONG_RESIDUAL:g}", fontsize=8.5, weight="normal")
+        _scatter(below, _thin(cloud.lung, _FAINT_POINTS, rng), rng, color=SOFT, alpha=0.28)
+        _scatter(below, cloud.strong, rng, color=_signed_colours(cloud.residual), alpha=0.75, size=4.5)
+        below.set_title(f"{cloud.share:.1%} of the lung beyond {STRONG_RESIDUAL:g}", fontsize=8.5, weight="normal")
     return figure
 
 
@@ -63,7 +98,7 @@ def _space(figure: Figure, place: tuple[int, int, int], example: CaseExample) ->
     assert isinstance(axes, Axes3D)
     depth, height, width = example.slices.shape
     axes.set(xlim=(0, width), ylim=(0, height), zlim=(0, depth))
-    tall, deep, wide = example.extent_mm or _UNKNOWN_ASPECT
+    tall, deep, wide = example.extent_mm or UNKNOWN_EXTENT
     axes.set_box_aspect((wide, deep, tall), zoom=1.6)
     # From the front and a little above; x rises from the patient's right to the left.
     axes.view_init(elev=14, azim=-72)
@@ -72,7 +107,10 @@ def _space(figure: Figure, place: tuple[int, int, int], example: CaseExample) ->
 
 
 def _pick(region: BoolArray, most: int, rng: np.random.Generator) -> Points:
-    points = np.argwhere(region).T
+    return _thin(np.argwhere(region).T, most, rng)
+
+
+def _thin(points: Points, most: int, rng: np.random.Generator) -> Points:
     if points.shape[1] > most:
         points = points[:, np.sort(rng.choice(points.shape[1], most, replace=False))]
     return points
@@ -81,9 +119,13 @@ def _pick(region: BoolArray, most: int, rng: np.random.Generator) -> Points:
 def _scatter(
     axes: Axes3D, points: Points, rng: np.random.Generator, *, color: Any, alpha: float, size: float = 2.2
 ) -> None:
-    # Anywhere in its voxel: at the centres, points line up and the eye sees the grid instead of the organ.
-    z, y, x = points + rng.uniform(size=points.shape)
+    z, y, x = scatter_in_voxels(points, rng)
     axes.scatter(x, y, z, s=size, color=color, alpha=alpha, linewidths=0, depthshade=False)
+
+
+def scatter_in_voxels(points: Points, rng: np.random.Generator) -> NDArray[np.float64]:
+    """A place anywhere in each voxel: at the centres, points line up and the eye sees the grid instead of the organ."""
+    return points + rng.uniform(size=points.shape)
 
 
 def _signed_colours(values: NDArray[np.float32]) -> Any:

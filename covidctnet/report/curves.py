@@ -1,6 +1,7 @@
 """Figures of the answers and of the training: ROC, confusion, reliability, learning curves."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,10 +12,11 @@ from covidctnet.evaluation.metrics import Metrics
 from covidctnet.evaluation.outcomes import CaseOutcome
 from covidctnet.evaluation.reliability import BINS, reliability_bins
 from covidctnet.evaluation.roc import roc_curves
+from covidctnet.evaluation.roc_band import RocBand
 from covidctnet.labels import LABELS
 from covidctnet.report.style import CLASS_COLOURS, INK, PANEL, RULE, SHARE, SOFT, new_figure, styled
 
-_LINES = {
+ROC_LINES: dict[str, Any] = {
     **{name: {"color": CLASS_COLOURS[index]} for index, name in enumerate(LABELS)},
     "macro": {"color": INK, "linestyle": (0, (5, 2))},
     "micro": {"color": SOFT, "linestyle": (0, (1, 1.2))},
@@ -23,11 +25,21 @@ _WIDE_RANGE = 20.0
 
 
 @styled
-def roc_figure(outcomes: Sequence[CaseOutcome], *, among: str = "hold-out") -> Figure:
-    """ROC curve of each class against the rest, with macro and micro average; `among` names the cases."""
+def roc_figure(
+    outcomes: Sequence[CaseOutcome], *, among: str = "hold-out", bands: Mapping[str, RocBand] | None = None
+) -> Figure:
+    """ROC curve of each class against the rest, with macro and micro average.
+
+    Args:
+        outcomes: one a case.
+        among: names the cases.
+        bands: by class, drawn behind its curve.
+    """
     figure = new_figure(5.3, 5.3)
     axes = figure.add_subplot()
     axes.plot([0, 1], [0, 1], color=RULE, linewidth=1.0, zorder=0)
+    for name, band in (bands or {}).items():
+        draw_band(axes, band, ROC_LINES[name]["color"])
     for curve in roc_curves(outcomes):
         average = curve.name in {"macro", "micro"}
         axes.plot(
@@ -36,7 +48,7 @@ def roc_figure(outcomes: Sequence[CaseOutcome], *, among: str = "hold-out") -> F
             label=f"{curve.name}{' average' if average else ' or rest'}, AUC {curve.auc:.3f}",
             zorder=2 if average else 3,
             clip_on=False,
-            **_LINES[curve.name],  # type: ignore[arg-type]
+            **ROC_LINES[curve.name],
         )
     axes.grid(visible=True)
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
@@ -44,6 +56,13 @@ def roc_figure(outcomes: Sequence[CaseOutcome], *, among: str = "hold-out") -> F
     axes.set_title(f"ROC, {len(outcomes)} {among} cases")
     axes.legend(loc="lower right")
     return figure
+
+
+def draw_band(axes: Axes, band: RocBand, colour: str, label: str | None = None) -> None:
+    """The band of a curve, pale enough that several can lie on each other."""
+    axes.fill_between(
+        band.false_positive_rate, band.low, band.high, color=colour, alpha=0.15, linewidth=0, zorder=1, label=label
+    )
 
 
 @styled
@@ -64,7 +83,7 @@ def draw_matrix(axes: Axes, counts: Sequence[Sequence[int]], truth: Sequence[str
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap=SHARE, vmin=0.0, vmax=1.0, aspect="auto")
     for (row, column), share in np.ndenumerate(shares):
-        colour = "white" if share > 0.6 else INK
+        colour = "white" if share > 0.75 else INK
         axes.text(column, row - 0.08, str(table[row, column]), ha="center", va="center", color=colour, fontsize=15)
         if table[row].any():
             axes.text(column, row + 0.24, f"{share:.0%}", ha="center", va="center", color=colour, fontsize=8)

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,9 @@ class SavedFigure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Plan:
+class FigurePlan:
+    """A figure that is still to be drawn; the fields are those of `SavedFigure`."""
+
     name: str
     draw: Callable[[], Figure]
     caption: str
@@ -44,10 +46,15 @@ class _Plan:
 
 
 def save_figures(data: ReportData, folder: Path) -> dict[str, SavedFigure]:
-    """Draw all figures that the data allows.
+    """Draw all figures that the data allows; see `save_plans`."""
+    return save_plans(_answer_plans(data) + _training_plans(data) + _image_plans(data) + _wrong_plans(data), folder)
+
+
+def save_plans(plans: Sequence[FigurePlan], folder: Path) -> dict[str, SavedFigure]:
+    """Draw figures.
 
     Args:
-        data: of the report.
+        plans: what to draw, each with a name of its own.
         folder: is replaced as a whole once every figure is drawn, so that none of an earlier run stays.
 
     Returns:
@@ -57,7 +64,6 @@ def save_figures(data: ReportData, folder: Path) -> dict[str, SavedFigure]:
     for leftover in (partial, old):
         shutil.rmtree(leftover, ignore_errors=True)
     partial.mkdir(parents=True)
-    plans = _answer_plans(data) + _training_plans(data) + _image_plans(data) + _wrong_plans(data)
     for plan in plans:
         # No software field: the same data gives the same bytes, and no address hides in the file.
         plan.draw().savefig(partial / f"{plan.name}.png", metadata={"Software": None})
@@ -71,7 +77,7 @@ def save_figures(data: ReportData, folder: Path) -> dict[str, SavedFigure]:
     }
 
 
-def _answer_plans(data: ReportData) -> list[_Plan]:
+def _answer_plans(data: ReportData) -> list[FigurePlan]:
     three, covid = data.metrics.three_class, data.metrics.covid
     areas = ", ".join(f"{name} {format_value(values.auc.value)}" for name, values in three.per_class.items())
     rows = "; ".join(
@@ -80,14 +86,14 @@ def _answer_plans(data: ReportData) -> list[_Plan]:
     )
     (negative, alarms), (missed, found) = covid.confusion
     return [
-        _Plan(
+        FigurePlan(
             name="roc",
             draw=lambda: roc_figure(data.outcomes),
             caption="Each class against the other two. Macro is the mean of the three, micro pools them.",
             alt=f"ROC curves. Areas: {areas}, macro {format_value(three.macro_auc.value)}, "
             f"micro {format_value(three.micro_auc.value)}.",
         ),
-        _Plan(
+        FigurePlan(
             name="confusion",
             draw=lambda: confusion_figure(data.metrics),
             caption="Number of cases; percentages are shares of the row. Left the most probable class, "
@@ -95,7 +101,7 @@ def _answer_plans(data: ReportData) -> list[_Plan]:
             alt=f"Confusion matrices. {rows}. Covid-19 found {found}, missed {missed}; "
             f"others cleared {negative}, wrongly flagged {alarms}.",
         ),
-        _Plan(
+        FigurePlan(
             name="baselines",
             draw=lambda: baseline_figure(data.metrics, data.baselines),
             caption="A dot is the hold-out's value, a bar its interval. "
@@ -106,7 +112,7 @@ def _answer_plans(data: ReportData) -> list[_Plan]:
                 for baseline in (data.baselines.lung_density, data.baselines.metadata)
             ),
         ),
-        _Plan(
+        FigurePlan(
             name="reliability",
             draw=lambda: reliability_figure(data.outcomes),
             caption="On the dashed line, answers are right as often as their probability says; "
@@ -117,11 +123,11 @@ def _answer_plans(data: ReportData) -> list[_Plan]:
     ]
 
 
-def _training_plans(data: ReportData) -> list[_Plan]:
+def _training_plans(data: ReportData) -> list[FigurePlan]:
     plans = []
     if any(data.histories.values()):
         plans.append(
-            _Plan(
+            FigurePlan(
                 name="learning",
                 draw=lambda: learning_figure(data.histories),
                 caption="By epoch. Validation patients are in no training set.",
@@ -131,7 +137,7 @@ def _training_plans(data: ReportData) -> list[_Plan]:
     if data.contrast:
         ratios = ", ".join(f"{c.method} {format_value(c.infection_to_healthy.value)}" for c in data.contrast)
         plans.append(
-            _Plan(
+            FigurePlan(
                 name="contrast",
                 draw=lambda: contrast_figure(data.contrast),
                 caption="Mean over patients. Blur and mean lung need no training: a denoiser that does not "
@@ -142,7 +148,7 @@ def _training_plans(data: ReportData) -> list[_Plan]:
     return plans
 
 
-def _image_plans(data: ReportData) -> list[_Plan]:
+def _image_plans(data: ReportData) -> list[FigurePlan]:
     examples, window = data.one_a_class, _window(data)
     if not examples:
         return []
@@ -150,7 +156,7 @@ def _image_plans(data: ReportData) -> list[_Plan]:
     where = "".join(f" {LABELS[example.label]}: {example.where}." for example in examples if example.where)
     to_scale = all(example.extent_mm for example in examples)
     return [
-        _Plan(
+        FigurePlan(
             name="slices",
             draw=lambda: slices_figure(examples, window),
             caption="The slice with most true infection, else the one with the strongest residual in the "
@@ -158,7 +164,7 @@ def _image_plans(data: ReportData) -> list[_Plan]:
             f"Colours end at {RESIDUAL_RANGE:g}.{where}",
             alt=f"Slice, denoised slice, residual and overlay of one case a class: {names}.",
         ),
-        _Plan(
+        FigurePlan(
             name="clouds",
             draw=lambda: cloud_figure(examples, window, data.seed),
             caption="Above the surfaces of body and lungs; below the lungs' residuals beyond "
@@ -169,14 +175,14 @@ def _image_plans(data: ReportData) -> list[_Plan]:
     ]
 
 
-def _wrong_plans(data: ReportData) -> list[_Plan]:
+def _wrong_plans(data: ReportData) -> list[FigurePlan]:
     if not data.wrong:
         return []
     total = sum(outcome.predicted != outcome.label for outcome in data.outcomes)
     shown = data.wrong[:MOST_WRONG]
     cases = "; ".join(f"{e.case} is {LABELS[e.label]}, answered {LABELS[e.predicted]}" for e in shown)
     return [
-        _Plan(
+        FigurePlan(
             name="wrong",
             draw=lambda: gallery_figure(data.wrong, _window(data)),
             caption=f"{len(shown)} of {total} hold-out cases with a wrong answer: slice beside residual.",

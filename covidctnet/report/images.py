@@ -1,6 +1,6 @@
 """Figures of slices beside their residuals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -54,12 +54,22 @@ def slices_figure(examples: Sequence[CaseExample], window_hu: tuple[float, float
 
 
 @styled
-def gallery_figure(wrong: Sequence[CaseExample], window_hu: tuple[float, float] = DEFAULT_WINDOW_HU) -> Figure:
-    """Cases with a wrong answer, at most twelve: slice and residual, truth, answer and probabilities."""
-    shown = list(wrong[:MOST_WRONG])
+def gallery_figure(
+    wrong: Sequence[CaseExample],
+    window_hu: tuple[float, float] = DEFAULT_WINDOW_HU,
+    notes: Mapping[str, str] | None = None,
+) -> Figure:
+    """Cases with a wrong answer, at most twelve: slice and residual, truth, answer and probabilities.
+
+    Args:
+        wrong: the cases.
+        window_hu: Hounsfield units of the intensities 0 and 1.
+        notes: one more line above a case, by its name.
+    """
+    shown, lines = list(wrong[:MOST_WRONG]), notes or {}
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
-    figure = new_figure(3.5 * max(columns, 2), 2.15 * rows)
+    figure = new_figure(3.5 * max(columns, 2), (2.3 if lines else 2.15) * rows)
     panels = np.ravel(figure.subfigures(rows, max(columns, 2), squeeze=False))
     for panel, example in zip(panels, shown, strict=False):
         left, right = panel.subplots(1, 2)
@@ -70,7 +80,8 @@ def gallery_figure(wrong: Sequence[CaseExample], window_hu: tuple[float, float] 
         draw_residual(right, example.residual[index])
         chances = "   ".join(f"{n} {p:.0%}" for n, p in zip(LABELS, example.probabilities, strict=True))
         heading = f"{example.case}: {LABELS[example.label]}, answered {LABELS[example.predicted]}"
-        panel.suptitle(f"{heading}\n{chances}", fontsize=8, x=0.02, ha="left")
+        text = "\n".join(filter(None, (heading, chances, lines.get(example.case))))
+        panel.suptitle(text, fontsize=8, x=0.02, ha="left")
     return figure
 
 

@@ -112,7 +112,7 @@ def _prepare(cohort: Cohort, case: Case, split: str, config: Config, folders: Sh
     except StudyError as error:
         raise CohortError(f"case {case.case} is refused: {error}") from None
     slices = preprocess(volume, config.preprocess)
-    truth = _truth(cohort, case, volume, config) if split in {"train", "holdout"} else None
+    truth = truth_on_slices(cohort, case, volume, config) if split in {"train", "holdout"} else None
     _save(case, split, slices, volume, truth, config, folders)
     healthy = slices[truth["lung"] & ~truth["infection"]] if truth else np.empty(0, np.float32)
     return PreparedCase(
@@ -127,7 +127,8 @@ def _prepare(cohort: Cohort, case: Case, split: str, config: Config, folders: Sh
     )
 
 
-def _truth(cohort: Cohort, case: Case, volume: Volume, config: Config) -> dict[str, BoolArray] | None:
+def truth_on_slices(cohort: Cohort, case: Case, volume: Volume, config: Config) -> dict[str, BoolArray] | None:
+    """A phantom's `lung` and `infection` on the grid of its preprocessed slices; None where no truth is known."""
     path = cohort.truth_path(case.case)
     if not path.is_file():
         return None

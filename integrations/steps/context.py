@@ -87,12 +87,13 @@ def load_seconds(folder: Path) -> float:
 
 
 @contextmanager
-def open_step(name: str, run: Mapping[str, str]) -> Iterator[Step]:
+def open_step(name: str, run: Mapping[str, str], *, last: bool = False) -> Iterator[Step]:
     """Run a step under a name, with events on standard output and a child run in MLflow.
 
     Args:
         name: of the step; shards under way at the same time need different names.
         run: see `RunContext.parse`.
+        last: the pipeline ends with it.
 
     Raises:
         TrackingError: MLflow cannot be reached at the start.
@@ -110,5 +111,5 @@ def open_step(name: str, run: Mapping[str, str]) -> Iterator[Step]:
             "code_version": context.code_version,
         }
         settings = TrackingSettings(**context.tracking)
-        with track_step(name, run_key=context.run_key, settings=settings, lineage=lineage) as tracker:
+        with track_step(name, run_key=context.run_key, settings=settings, lineage=lineage, last=last) as tracker:
             yield Step(run=context, tracker=tracker, on_progress=on_progress, started=started)

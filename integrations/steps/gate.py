@@ -63,7 +63,7 @@ def judge(
         PromotionError: no champion is named, or the hold-out is empty.
         TrackingError: the champion is not in the registry, or MLflow does not answer.
     """
-    with open_step("gate", run) as step:
+    with open_step("gate", run, last=True) as step:
         from covidctnet.promotion.compare import compare_models
 
         limits, folder = parse_policy(json.loads(policy)), Path(output)

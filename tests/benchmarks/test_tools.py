@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.limits import copy_gbytes, forward_flops, matrix_gflops
+from benchmarks.limits import copy_gbytes, forward_flops, matrix_gflops, standard_flops
 from benchmarks.scaling import measure, to_markdown
 from benchmarks.table import Row, put_into_page
 from benchmarks.timing import take_turns
@@ -42,6 +42,12 @@ def test_operations_of_the_classifier_grow_with_its_filters() -> None:
     model = build_classifier(config.classifier, config.residual.shape)
     dense = sum(layer.kernel.shape[0] * layer.kernel.shape[1] for layer in model.layers if "Dense" in str(type(layer)))
     assert forward_flops(model) > 2 * dense > 0
+
+
+def test_the_standard_convlstm_needs_more_operations_than_the_unrolled_one() -> None:
+    config = load_profile("smoke")
+    model = build_denoiser(config.denoiser, config.preprocess.slice_size)
+    assert forward_flops(model) < standard_flops(model) < 1.5 * forward_flops(model)
 
 
 def test_the_machine_has_limits() -> None:

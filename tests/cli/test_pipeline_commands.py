@@ -7,6 +7,9 @@ import pytest
 import yaml
 
 from covidctnet.bundle import load_bundle
+from integrations.tracking import TrackingSettings
+from integrations.tracking_client import make_client
+from integrations.tracking_runs import find_experiment
 from tests.cli.test_commands import call, refused
 from tests.pipelines.test_compilation import IMAGE
 
@@ -48,6 +51,9 @@ def test_the_demo_leaves_its_results_and_a_second_one_reuses_every_step(tmp_path
     assert len(list((tmp_path / "figures").glob("*.png"))) >= 6
     assert summary["seconds"]["total"] > summary["seconds"]["train denoiser"] > 0
     assert summary["reused"] == []
+    tracking = TrackingSettings.embedded(tmp_path)
+    client = make_client(tracking)
+    assert {run.info.status for run in client.search_runs([find_experiment(client, tracking)])} == {"FINISHED"}
 
     again = json.loads(call(*demo, "--json").stdout)
     assert len(again["reused"]) == 10

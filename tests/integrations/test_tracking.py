@@ -83,6 +83,22 @@ def test_steps_side_by_side_and_a_resumed_run_share_one_parent(settings: Trackin
     assert open_run("another", settings=settings) != parents[0].info.run_id
 
 
+def test_the_run_is_closed_with_its_last_step_or_a_failed_one_and_opened_again(settings: TrackingSettings) -> None:
+    def parent_status() -> str:
+        (parent,) = [run for run in runs(settings) if PARENT not in run.data.tags]
+        return str(parent.info.status)
+
+    with pytest.raises(ValueError, match="no"), track_step("train", run_key="k6", settings=settings):
+        raise ValueError("no")
+    assert parent_status() == "FAILED"
+    with track_step("train", run_key="k6", settings=settings):
+        assert parent_status() == "RUNNING"
+    assert parent_status() == "RUNNING"
+    with track_step("gate", run_key="k6", settings=settings, last=True):
+        pass
+    assert parent_status() == "FINISHED"
+
+
 def test_a_failed_step_is_marked_without_its_message(settings: TrackingSettings) -> None:
     with pytest.raises(ValueError, match="Doe"), track_step("validate", run_key="k3", settings=settings):
         raise ValueError("Doe^Jane in /data/ward")

@@ -9,9 +9,11 @@ import yaml
 from covidctnet.config import load_profile
 from covidctnet.errors import ConfigError, ExperimentError
 from covidctnet.experiments.options import ExperimentOptions
+from covidctnet.experiments.results import EXPERIMENTS
 from pipelines.compilation import compile_pipeline
+from pipelines.experiment_plan import ExperimentPlan
 from pipelines.experiment_run import experiment_parameters, keep_input, phantom_config
-from pipelines.experiments import TRAINED, ExperimentPlan, build_experiment
+from pipelines.experiments import build_experiment
 from pipelines.settings import load_settings
 
 IMAGE = "registry.example/covidctnet-python@sha256:" + "0123456789abcdef" * 4
@@ -72,6 +74,8 @@ def test_a_bundles_denoiser_takes_the_place_of_the_training(tmp_path: Path) -> N
 
 def test_what_cannot_be_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ExperimentError, match="use one of ablation"):
+        plan("reading")
+    with pytest.raises(ExperimentError, match="needs answers of readers and a bundle"):
         plan("readers")
     with pytest.raises(ExperimentError, match="seeds are different numbers"):
         ExperimentPlan(name="ablation", config=load_profile("smoke"), seeds=(1, 1))
@@ -86,7 +90,7 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path) -> None:
 def test_every_experiment_has_a_body() -> None:
     from pipelines.experiments import _BODIES
 
-    assert set(_BODIES) == set(TRAINED)
+    assert set(_BODIES) == set(EXPERIMENTS)
 
 
 def test_experiments_share_steps_where_cases_seeds_and_configuration_are_equal(tmp_path: Path) -> None:
