@@ -24,6 +24,10 @@ IMAGE = BOTH
 """The method's arm in the other experiments: the same training, so its finished steps are used again."""
 
 
+_LEARNT = 0.98
+"""A training loss below this part of the guessing one has learnt something, as in a training's own report."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ArmsText:
     """The words of one experiment.
@@ -89,7 +93,7 @@ def conclude_arms(target: ResultFolder, answers: Sequence[FoldAnswers], text: Ar
     return target.close(
         text.title,
         text.question,
-        [*statements, _say_why(arms), *text.notes],
+        [*statements, *_say_unlearnt(arms), _say_why(arms), *text.notes],
         [
             _arms_table(arms),
             _difference_table(comparisons, percent),
@@ -118,6 +122,27 @@ def _say(comparison: Comparison, percent: str) -> Statement:
         f"{interval_text(difference.patients.low, difference.patients.high)}, over seeds {seeds}). {verdict}",
         "neutral" if difference.verdict else "warning",
     )
+
+
+def _say_unlearnt(arms: Mapping[str, Sequence[FoldAnswers]]) -> list[Statement]:
+    """Arms whose training never came below the loss of answering the same to everything."""
+    guessing = float(np.log(len(LABELS)))
+    stuck = [
+        name
+        for name, entries in arms.items()
+        if np.mean([min(entry.history["loss"]) for entry in entries]) > _LEARNT * guessing
+    ]
+    if not stuck:
+        return []
+    names = ", ".join(f"'{name}'" for name in stuck)
+    return [
+        Statement(
+            f"{names} learnt nothing: the lowest training loss stayed at {guessing:.2f}, that of answering the same to "
+            "everything. With these epochs, this optimizer and so few cases that input could not be trained on; what "
+            "it holds with others is not shown, and the difference from it is no measure of information.",
+            "warning",
+        )
+    ]
 
 
 def _say_why(arms: Mapping[str, Sequence[FoldAnswers]]) -> Statement:
