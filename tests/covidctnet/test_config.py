@@ -65,5 +65,5 @@ def test_a_profile_is_a_name_or_a_yaml_file(tmp_path: Path) -> None:
     path.write_text("a: [")
     with pytest.raises(ConfigError, match="is not YAML"):
         load_profile(str(path))
-    with pytest.raises(ConfigError, match="there is no profile 'papre'; use one of demo, paper, smoke"):
+    with pytest.raises(ConfigError, match="there is no profile 'papre'; use one of demo, experiment, paper, smoke"):
         load_profile("papre")
