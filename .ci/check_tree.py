@@ -1,8 +1,12 @@
-"""Refuse tracked files that do not belong in the repository: data, large files, foreign addresses, home paths."""
+"""Refuse tracked files that do not belong in the repository: data, large files, foreign addresses, home paths.
+
+Two test files of one name are refused as well: pytest takes the second for the first.
+"""
 
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 MOST_BYTES = 1_000_000
@@ -28,10 +32,17 @@ def problems_of(path: Path) -> list[str]:
     return found
 
 
+def shared_names(tracked: list[str]) -> list[str]:
+    """Names that more than one test file has."""
+    names = Counter(Path(name).name for name in tracked if re.search(r"(^|/)test_[^/]*\.py$", name))
+    return [f"{name}: {count} test files have this name" for name, count in names.items() if count > 1]
+
+
 def main() -> int:
     """Check every tracked file; the number of problems is the exit code's sign."""
     tracked = subprocess.run(["git", "ls-files", "-z"], capture_output=True, check=True, text=True).stdout
-    problems = [problem for name in tracked.split("\0") if name for problem in problems_of(Path(name))]
+    names = [name for name in tracked.split("\0") if name]
+    problems = [*shared_names(names), *(problem for name in names for problem in problems_of(Path(name)))]
     sys.stdout.write("\n".join([*problems, f"{len(problems)} problems"]) + "\n")
     return 1 if problems else 0
 

@@ -8,7 +8,7 @@ import httpx
 
 from serving.telemetry.metrics import brand_label
 from tests.helpers.series import make_files, zip_of
-from tests.helpers.serving import ZIP, Process, post
+from tests.helpers.serving import ZIP, Process, post, wait_for
 from tests.serving.conftest import Known
 
 NAME, PATIENT = "DOE^JANE", "PID-77001"
@@ -52,6 +52,13 @@ def test_logs_are_json_with_the_request_id_and_never_an_identity(server: Process
     refused = post(server, zip_of(make_files(edit=name)[:3], names=f"{PATIENT}-{{}}"), headers={"x-request-id": NAME})
     assert refused.status_code == 422
     assert PATIENT not in response.text + refused.text
+    identifiers = {given, refused.json()["request_id"]}
+
+    def concluded() -> set[str | None]:
+        return {line.get("request_id") for line in server.logs() if line["event"] == "request"}
+
+    # The line that concludes a request is written once its answer is on its way.
+    wait_for(lambda: identifiers <= concluded())
     lines = server.logs()
     text = server.log.read_text()
     assert NAME not in text
