@@ -130,7 +130,7 @@ def test_each_step_killed_in_turn_ends_with_the_metrics_of_a_run_that_never_was(
 def test_a_killed_runner_leaves_a_workspace_in_which_the_next_run_goes_on(tmp_path: Path) -> None:
     _, killed = make_workspaces(tmp_path)
     runner = subprocess.Popen(command(killed), cwd=ROOT, stderr=subprocess.DEVNULL)
-    while progress(killed, "train denoiser") < 2 if list((killed / "runs").glob("*.json")) else True:
+    while progress(killed, "train denoiser") < 2 if list((killed / "runs").glob("*.log")) else True:
         assert runner.poll() is None
         time.sleep(0.02)
     runner.kill()
