@@ -2,7 +2,8 @@
 
 `python -m benchmarks.serving_load --bundle runs/demo/bundle` takes two minutes and a half. It prints tables in
 Markdown; `--json FILE` keeps all figures, `--page docs/performance-serving.md` puts the tables into that page.
-It ends with status 1 where a study was lost or answered wrongly.
+`--untrained paper` measures with the networks of that profile, whose weights nobody trained. It ends with status 1
+where a study was lost or answered wrongly.
 """
 
 import json
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.command import describe, parse_common, publish, require_studies
+from benchmarks.command import choose_bundle, describe, parse_common, publish, require_studies
 from benchmarks.serving_clients import Study, Tally, ask_offline, send_once, send_until
 from benchmarks.serving_process import MemoryWatch, Serve, serving
 
@@ -130,15 +131,16 @@ def main() -> None:
     parser.add_argument("--queue", type=int, default=4, help="studies that wait; fewer places than clients show 429")
     arguments = parser.parse_args()
     require_studies(arguments.studies)
-    figures = measure(
-        arguments.bundle,
-        arguments.studies,
-        clients=arguments.clients,
-        seconds=arguments.seconds,
-        workers=arguments.workers,
-        queue=arguments.queue,
-    )
-    publish(arguments, figures, "serving-load", to_markdown(figures))
+    with choose_bundle(arguments, "serving-load") as (bundle, place):
+        figures = measure(
+            bundle,
+            arguments.studies,
+            clients=arguments.clients,
+            seconds=arguments.seconds,
+            workers=arguments.workers,
+            queue=arguments.queue,
+        )
+    publish(arguments, figures, place, to_markdown(figures))
     run = figures["load"]
     if run["lost"] or run["wrong"] or not run["answers_after_the_load"]:
         raise SystemExit(1)

@@ -21,12 +21,10 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.command import describe, parse_common, publish, require_studies
+from benchmarks.command import choose_bundle, describe, parse_common, publish, require_studies
 from benchmarks.serving_clients import OF_SERVING, difference
 from benchmarks.timing import Times, take_turns
-from benchmarks.untrained import write_untrained
 from covidctnet.bundle import Bundle, load_bundle
-from covidctnet.config import load_profile
 from serving.admission import Job
 from serving.child import Child
 from serving.running_pair import lay_out
@@ -178,16 +176,9 @@ def main() -> None:
     """Measure, print, write."""
     parser = parse_common(__doc__)
     parser.add_argument("--rounds", type=int, default=9, help="studies a version")
-    parser.add_argument("--untrained", metavar="PROFILE", help="measure with untrained networks of a profile")
     arguments = parser.parse_args()
     require_studies(arguments.studies[:1])
-    place = "serving-overhead"
-    with tempfile.TemporaryDirectory(prefix="covidctnet-benchmark-") as folder:
-        if arguments.untrained:
-            place += "-untrained"
-            bundle = write_untrained(Path(folder) / "bundle", load_profile(arguments.untrained)).folder
-        else:
-            bundle = arguments.bundle
+    with choose_bundle(arguments, "serving-overhead") as (bundle, place):
         figures = measure(bundle, arguments.studies[0], arguments.rounds)
     publish(arguments, figures, place, to_markdown(figures))
 

@@ -15,8 +15,11 @@ from kfp import dsl
 from components.document import load_component
 from covidctnet.cohort import Case, Cohort
 from covidctnet.config import load_profile
+from covidctnet.promotion.policy import load_policy
 from integrations.data_versions import add_version
+from integrations.steps.gate import NO_CHAMPION
 from pipelines.compilation import compile_pipeline
+from pipelines.gate import Gate
 from pipelines.parameters import local_parameters
 from pipelines.settings import NETWORK_STEPS, STEPS, load_settings
 from pipelines.workspaces import make_demo_data
@@ -109,7 +112,8 @@ def test_the_data_steps_run_hardened_and_give_what_they_give_here(
     add_real_case(workspace / "data", shared_data / "series" / "control-a.zip")
     version = add_version(workspace, "phantoms and a real series")
     settings = replace(load_settings("local"), cases_per_shard=100)
-    parameters = local_parameters(workspace, config, version, settings)
+    gate = Gate(champion=NO_CHAMPION, policy=load_policy("demo"))
+    parameters = local_parameters(workspace, config, version, settings, gate=gate)
     context = {name: parameters[name] for name in ("data_version", "config", "code_version", "tracking")}
     inside = StepsInContainers(image=pipeline_image, executors=executors, workspace=workspace, context=context)
 
@@ -153,8 +157,9 @@ def test_no_compiler_and_no_installer_is_left(
 ) -> None:
     for image in (pipeline_image, transformer_image, predictor_image):
         script = "for name in gcc cc g++ clang make ld as; do ! command -v $name || exit 1; done"
-        run(image, ["sh", "-c", script])
-        run(image, ["python", "-c", "import importlib.util as u, sys; sys.exit(u.find_spec('pip') is not None)"])
+        run(image, ["-c", script], entrypoint="sh")
+        no_pip = "import importlib.util as u, sys; sys.exit(u.find_spec('pip') is not None)"
+        run(image, ["-c", no_pip], entrypoint="python")
 
 
 def test_images_say_what_they_are(pipeline_image: str, transformer_image: str, predictor_image: str) -> None:

@@ -46,12 +46,17 @@ def run(
     *,
     writable: Sequence[Path] = (),
     readable: Mapping[Path, str] | None = None,
+    entrypoint: str = "",
     check: bool = True,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in a fresh container, with folders under their own path or, to be read, under another."""
+    """Run a command in a fresh container, with folders under their own path or, to be read, under another.
+
+    `entrypoint` takes the place of the image's own.
+    """
     mounts = [f"--volume={folder}:{folder}" for folder in writable]
     mounts += [f"--volume={folder}:{place}:ro" for folder, place in (readable or {}).items()]
-    return engine("run", "--rm", *hardened(), *mounts, image, *command, check=check)
+    instead = [f"--entrypoint={entrypoint}"] if entrypoint else []
+    return engine("run", "--rm", *hardened(), *mounts, *instead, image, *command, check=check)
 
 
 def hand_over(folder: Path) -> None:
