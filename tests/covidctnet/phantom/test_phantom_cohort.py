@@ -61,8 +61,9 @@ def test_class_is_independent_of_scanner_kernel_and_site(seed: int) -> None:
         assert all(shares[label].keys() == keys for label in shares)
         for key in keys:
             values = [shares[label][key] for label in shares]
-            # No more than two patients of a class too many or too few.
-            assert max(values) - min(values) < 2.5 / min(config.covid, config.cap)
+            # No more than three patients of a class too many or too few: the last ones fill no round of 24, which
+            # is twelve scanners by two kernels.
+            assert max(values) - min(values) < 3.5 / min(config.covid, config.cap)
 
 
 def test_every_class_meets_every_scanner_and_kernel_equally_often() -> None:
