@@ -1,8 +1,8 @@
 """What a command needs: seconds, memory of all its processes together, and the disk that its folder takes.
 
 `python -m benchmarks.run_cost --folder runs/cost -- covidctnet demo --output runs/cost` runs the command and prints a
-table in Markdown; `--page docs/sizing.md` puts it into that page. Memory is the proportional set size, in which pages
-that processes share count once.
+table in Markdown; `--page FILE` puts it between the comments `run-cost: begin` and `run-cost: end` of that page. Memory
+is the proportional set size, in which pages that processes share count once.
 """
 
 import argparse
