@@ -102,7 +102,8 @@ class DenoiserConfig:
 
     `warm_start_epochs` teach the network to find lungs before it learns to denoise, 0 for a cold start.
     `patience` stops after so many epochs without a lower validation loss, 0 never; `precision` "auto" is
-    mixed where a GPU is, else float32.
+    mixed where a GPU is, else float32. `operation_threads` is how many cores work on one operation, 0 all of
+    them: operations of small networks are faster side by side than divided.
     """
 
     filters: tuple[Count, Count, Count, Count] = (32, 64, 128, 256)
@@ -116,6 +117,7 @@ class DenoiserConfig:
     patience: Annotated[int, Field(ge=0)] = 0
     precision: Literal["auto", "float32", "mixed"] = "auto"
     slices_per_epoch: Annotated[int, Field(ge=0)] = 0
+    operation_threads: Annotated[int, Field(ge=0, le=1024)] = 0
 
 
 @dataclass(frozen=True, kw_only=True, config=_STRICT)

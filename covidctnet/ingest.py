@@ -22,7 +22,7 @@ from covidctnet.discovery import FoundSeries
 from covidctnet.errors import CohortError, CovidCTNetError
 from covidctnet.label_book import LabelBook
 from covidctnet.machine import usable_cores
-from covidctnet.parallel import leave_with_parent
+from covidctnet.parallel import start_worker
 from covidctnet.progress import Progress, silent
 from covidctnet.pseudonyms import KeyRing, Pseudonym
 from covidctnet.scanner_metadata import CaseMetadata, describe_case
@@ -120,7 +120,7 @@ def stage_all(
         results: Iterator[Staged | Refused] = map(_stage, jobs)
         if workers > 1:
             pool = stack.enter_context(
-                ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=leave_with_parent)
+                ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_worker, initargs=(workers,))
             )
             results = pool.map(_stage, jobs)
         for done, result in enumerate(results, start=1):

@@ -142,15 +142,16 @@ def _close(sides: LungLabels, spacing_mm: Spacing) -> LungLabels:
     """Take in vessels, fissures and opacities inside each lung."""
     margin = [int(np.ceil(_CLOSING_MM / spacing)) + 1 for spacing in spacing_mm]
     closed = np.zeros_like(sides)
-    for side in (RIGHT, LEFT):
-        lung = np.pad(sides == side, [(m, m) for m in margin])
-        if not lung.any():
+    # What closing adds lies within the box of a lung: distances are measured there alone.
+    for side, box in enumerate(ndimage.find_objects(sides), start=1):
+        if box is None:
             continue
+        lung = np.pad(sides[box] == side, [(m, m) for m in margin])
         grown = ndimage.distance_transform_edt(~lung, sampling=spacing_mm) <= _CLOSING_MM
         whole = ndimage.distance_transform_edt(grown, sampling=spacing_mm) > _CLOSING_MM
         inside = tuple(slice(m, -m) for m in margin)
         whole = np.stack([ndimage.binary_fill_holes(plane) for plane in (whole | lung)[inside]])
-        closed[whole & (closed == 0) & (sides != LEFT + RIGHT - side)] = side
+        closed[box][whole & (closed[box] == 0) & (sides[box] != LEFT + RIGHT - side)] = side
     return closed
 
 

@@ -13,20 +13,35 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
+_sharing = 1
+"""Processes that share the cores with this one, itself among them."""
+
+
 def map_on_cores(work: Callable[[Item], Answer], items: Iterable[Item]) -> list[Answer]:
     """Call `work` with every item, on all cores that the process may use; the answers are in order.
 
     The first error that a call raises is raised here.
     """
-    with ThreadPoolExecutor(usable_cores()) as pool:
+    threads = usable_cores() // _sharing
+    if threads < 2:
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, items))
 
 
-def leave_with_parent() -> None:
-    """End this worker process when the one that started it is gone; for the initializer of a pool.
+def start_worker(workers: int) -> None:
+    """For the initializer of a pool of processes: the worker takes its share of the cores, and ends with its parent.
 
-    A worker waits for work that a killed parent will never send, and nothing else would wake it.
+    Args:
+        workers: of the pool; threads of each on every core would only get in each other's way.
     """
+    global _sharing
+    _sharing = workers
+    _leave_with_parent()
+
+
+def _leave_with_parent() -> None:
+    # A worker waits for work that a killed parent will never send, and nothing else would wake it.
     parent = multiprocessing.parent_process()
     if parent is None:
         return

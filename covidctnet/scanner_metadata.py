@@ -21,7 +21,7 @@ from covidctnet.dicom.case_header import read_case_header
 from covidctnet.dicom.read import read_study
 from covidctnet.errors import CohortError, StudyError
 from covidctnet.machine import usable_cores
-from covidctnet.parallel import leave_with_parent
+from covidctnet.parallel import start_worker
 from covidctnet.plausibility import check_chest
 from covidctnet.progress import Progress, silent
 from covidctnet.volume import Volume
@@ -108,7 +108,7 @@ def describe_cohort(
     """
     chosen = _choose(cohort, cases)
     workers = min(workers or usable_cores(), max(1, len(chosen)))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=leave_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_worker, initargs=(workers,)) as pool:
         rows = _in_order(pool, workers, cohort, chosen, config.reader)
         return write_metadata(output, _counted(rows, len(chosen), on_progress))
 

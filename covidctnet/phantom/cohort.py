@@ -12,7 +12,7 @@ import numpy as np
 from covidctnet.cohort import Case, Cohort
 from covidctnet.config import PhantomConfig
 from covidctnet.labels import CAP, CONTROL, COVID, LABELS
-from covidctnet.parallel import leave_with_parent
+from covidctnet.parallel import start_worker
 from covidctnet.phantom.acquisition import ScannerModel, acquire
 from covidctnet.phantom.anatomy import Anatomy, build_chest
 from covidctnet.phantom.dicom_writer import SeriesHeader, write_series
@@ -81,7 +81,7 @@ def make_phantom_cohort(
     folder.mkdir(parents=True, exist_ok=True)
     cohort = Cohort(folder=folder, cases=())
     workers = workers or len(os.sched_getaffinity(0))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=leave_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_worker, initargs=(workers,)) as pool:
         cases = []
         for case in pool.map(_make_case, patients, [folder] * len(patients), [config] * len(patients)):
             cases.append(case)

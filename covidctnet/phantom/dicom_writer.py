@@ -12,13 +12,16 @@ import pydicom
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_data_element, write_file_meta_info
-from pydicom.tag import BaseTag
-from pydicom.uid import UID, CTImageStorage, generate_uid
+from pydicom.filewriter import write_data_element
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from covidctnet.phantom.acquisition import ScannerModel, to_stored
 from covidctnet.phantom.encoding import Pixels, set_pixel_data
 from covidctnet.phantom.grid import Field, Grid
+
+Encoded = dict[BaseTag, bytes]
+"""Data elements as they stand in a file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +50,12 @@ def write_series(path: Path, hu: Field, grid: Grid, header: SeriesHeader) -> Non
     partial = path.with_suffix(".partial")
     partial.parent.mkdir(parents=True, exist_ok=True)
     # Nearly all elements are the same in every slice, so they are encoded once.
-    common = _encode(_describe_series(grid, header), UID(header.scanner.transfer_syntax))
+    syntax = UID(header.scanner.transfer_syntax)
+    common, meta = _encode(_describe_series(grid, header), syntax), _describe_files(syntax)
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for place, index in enumerate(order):
             entry = zipfile.ZipInfo(f"IM{place:04d}", date_time=(1980, 1, 1, 0, 0, 0))
-            archive.writestr(entry, _encode_slice(common, raw[index], int(index), grid, header))
+            archive.writestr(entry, _encode_slice(common, meta, raw[index], int(index), grid, header))
     os.replace(partial, path)
 
 
@@ -89,7 +93,9 @@ def _describe_pixels(image: Dataset, grid: Grid, scanner: ScannerModel) -> None:
         image.add_new("PixelPaddingValue", *scanner.padding_tag)
 
 
-def _encode_slice(common: dict[BaseTag, bytes], pixels: Pixels, index: int, grid: Grid, header: SeriesHeader) -> bytes:
+def _encode_slice(
+    common: Encoded, meta: Encoded, pixels: Pixels, index: int, grid: Grid, header: SeriesHeader
+) -> bytes:
     """The file of one slice, counted from the feet."""
     image, syntax = Dataset(), UID(header.scanner.transfer_syntax)
     image.SOPInstanceUID = generate_uid(entropy_srcs=[header.case, str(index)])
@@ -103,10 +109,10 @@ def _encode_slice(common: dict[BaseTag, bytes], pixels: Pixels, index: int, grid
         compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
         body = compressor.compress(body) + compressor.flush()
         body += b"\0" * (len(body) % 2)
-    return _encode_meta(image.SOPInstanceUID, syntax) + body
+    return _encode_meta(meta, image.SOPInstanceUID) + body
 
 
-def _encode(elements: Iterable[DataElement], syntax: UID) -> dict[BaseTag, bytes]:
+def _encode(elements: Iterable[DataElement], syntax: UID) -> Encoded:
     encoded = {}
     for element in elements:
         buffer = DicomBytesIO()
@@ -116,14 +122,21 @@ def _encode(elements: Iterable[DataElement], syntax: UID) -> dict[BaseTag, bytes
     return encoded
 
 
-def _encode_meta(instance: UID, syntax: UID) -> bytes:
-    """Preamble and file meta information (PS3.10, 7.1)."""
+def _describe_files(syntax: UID) -> Encoded:
+    """File meta information that all files of a series have in common."""
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, instance
-    meta.TransferSyntaxUID = syntax
+    meta.FileMetaInformationVersion = b"\0\1"
+    meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = CTImageStorage, syntax
     meta.ImplementationClassUID = generate_uid(entropy_srcs=["covidctnet phantom"])
     meta.ImplementationVersionName = f"PYDICOM {pydicom.__version__}"
-    buffer = DicomBytesIO()
-    buffer.write(b"\0" * 128 + b"DICM")
-    write_file_meta_info(buffer, meta, enforce_standard=True)
-    return buffer.getvalue()
+    return _encode(meta, ExplicitVRLittleEndian)
+
+
+def _encode_meta(meta: Encoded, instance: UID) -> bytes:
+    """Preamble and file meta information of one file (PS3.10, 7.1)."""
+    own = Dataset()
+    own.MediaStorageSOPInstanceUID = instance
+    group = b"".join(encoded for _, encoded in sorted((meta | _encode(own, ExplicitVRLittleEndian)).items()))
+    length = Dataset()
+    length.add_new(0x00020000, "UL", len(group))
+    return b"\0" * 128 + b"DICM" + _encode(length, ExplicitVRLittleEndian)[Tag(0x00020000)] + group

@@ -15,7 +15,7 @@ from covidctnet.errors import CohortError, StudyError
 from covidctnet.labels import CONTROL, LABELS
 from covidctnet.lungs import mean_lung_hu, segment_lungs
 from covidctnet.machine import usable_cores
-from covidctnet.parallel import leave_with_parent
+from covidctnet.parallel import start_worker
 from covidctnet.phantom.truth import load_truth
 from covidctnet.preprocess import preprocess, preprocess_mask, to_hounsfield
 from covidctnet.progress import Progress, silent
@@ -85,7 +85,7 @@ def preprocess_shard(
     splits = ledger.splits()
     prepared: list[PreparedCase] = []
     workers = min(workers or usable_cores(), len(cases))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(workers,)) as pool:
         jobs = [pool.submit(_prepare, cohort, case, splits[case.patient], config, folders) for case in cases]
         try:
             for job in jobs:
@@ -98,12 +98,11 @@ def preprocess_shard(
     return prepared
 
 
-def _start_worker() -> None:
+def _start_worker(workers: int) -> None:
     import SimpleITK as sitk  # noqa: N813
 
-    leave_with_parent()
-    # The cases are spread over processes; threads inside each would only get in each other's way.
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    start_worker(workers)
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(max(1, usable_cores() // workers))
 
 
 def _prepare(cohort: Cohort, case: Case, split: str, config: Config, folders: ShardFolders) -> PreparedCase:

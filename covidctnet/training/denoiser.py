@@ -124,6 +124,7 @@ def train_denoiser(
             patience=settings.patience,
             precision=settings.precision,
             seed=config.seed,
+            operation_threads=settings.operation_threads,
         ),
         name="denoiser",
         checkpoint=checkpoint,

@@ -1,7 +1,7 @@
 """What a training runs on: the GPUs of one or several machines, else the processor; always deterministic."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -17,6 +17,15 @@ def make_deterministic(seed: int) -> None:
 
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
+
+
+def limit_operation_threads(threads: int) -> None:
+    """Let one operation use so many cores, 0 for all; without effect in a process whose TensorFlow is at work already."""
+    import tensorflow as tf
+
+    if threads:
+        with suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
 
 
 def choose_strategy() -> Any:

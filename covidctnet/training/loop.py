@@ -14,7 +14,9 @@ from typing import Any
 from covidctnet.errors import TrainingError, TrainingInterruptedError
 from covidctnet.training.batches import Batches, stream
 from covidctnet.training.checkpoint import Checkpoint, Place, Weights
-from covidctnet.training.devices import choose_strategy, is_mixed, make_deterministic, precision_policy, shard
+from covidctnet.training.devices import (
+    choose_strategy, is_mixed, limit_operation_threads, make_deterministic, precision_policy, shard,
+)  # fmt: skip
 from covidctnet.training.history import History
 from covidctnet.training.interruption import StopRequest, stop_on_sigterm
 from covidctnet.training.workers import is_chief
@@ -39,6 +41,7 @@ class Schedule:
         keep_best: keep the weights of the epoch with the lowest validation loss instead of the last.
         mixed: "auto", "float32" or "mixed" precision.
         seed: of the global random state.
+        operation_threads: see `devices.limit_operation_threads`.
         jit_compile: compile the training step by XLA.
     """
 
@@ -48,6 +51,7 @@ class Schedule:
     keep_best: bool = False
     precision: Any = "auto"
     seed: int = 0
+    operation_threads: int = 0
     jit_compile: bool = False
 
 
@@ -81,6 +85,7 @@ def fit(
         TrainingError: a loss is not finite.
         TrainingInterruptedError: SIGTERM came; the state is saved.
     """
+    limit_operation_threads(schedule.operation_threads)
     strategy = choose_strategy()
     make_deterministic(schedule.seed)
     mixed = is_mixed(schedule.precision)

@@ -94,6 +94,7 @@ def pretrain_on_lungs(
             rate=cosine(settings.learning_rate, settings.warm_start_epochs, settings.learning_rate_decay),
             precision=settings.precision,
             seed=config.seed,
+            operation_threads=settings.operation_threads,
         ),
         name="warm start",
         checkpoint=checkpoint,
