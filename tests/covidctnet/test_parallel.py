@@ -2,11 +2,14 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
-from covidctnet.parallel import map_on_cores
+from covidctnet.parallel import map_on_cores, start_worker
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,13 +30,25 @@ def test_an_error_of_a_call_is_raised() -> None:
         map_on_cores(lambda number: 1 // number, [1, 0, 2])
 
 
+def threads_of_worker(cores: int) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("covidctnet.parallel.usable_cores", lambda: cores)
+        return len(set(map_on_cores(lambda number: time.sleep(0.05) or threading.get_ident(), range(4))))
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (4, 2)])
+def test_workers_of_a_pool_share_the_cores(cores: int, threads: int) -> None:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=start_worker, initargs=(2,)) as pool:
+        assert pool.submit(threads_of_worker, cores).result() == threads
+
+
 POOL = """
 import sys, time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from covidctnet.parallel import leave_with_parent
+from covidctnet.parallel import start_worker
 if __name__ == "__main__":
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=leave_with_parent) as pool:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn"), initializer=start_worker, initargs=(2,)) as pool:
         pool.submit(abs, -1).result()
         print("ready", flush=True)
         pool.submit(time.sleep, 600).result()
