@@ -8,7 +8,6 @@ is the proportional set size, in which pages that processes share count once.
 import argparse
 import contextlib
 import subprocess
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import psutil
 
 from benchmarks.command import describe
+from benchmarks.sampling import sampled
 from benchmarks.table import put_into_page
 
 _PERIOD_SECONDS = 1.0
@@ -32,25 +32,15 @@ def measure(command: Sequence[str], folder: Path) -> dict[str, Any]:
     Raises:
         SystemExit: the command failed.
     """
-    began, done, peak = time.monotonic(), threading.Event(), [0]
+    began, taken = time.monotonic(), [0]
     process = subprocess.Popen(command)
-
-    def sample() -> None:
-        while not done.wait(_PERIOD_SECONDS):
-            peak[0] = max(peak[0], memory_of_all(process.pid))
-
-    thread = threading.Thread(target=sample)
-    thread.start()
-    try:
+    with sampled(lambda: taken.append(memory_of_all(process.pid)), _PERIOD_SECONDS):
         code = process.wait()
-    finally:
-        done.set()
-        thread.join()
     if code:
         raise SystemExit(f"{command[0]} ended with status {code}")
     return {
         "seconds": time.monotonic() - began,
-        "peak_bytes": peak[0],
+        "peak_bytes": max(taken),
         "disk_bytes": {entry.name: size_on_disk(entry) for entry in sorted(folder.iterdir())},
         "machine": describe(),
     }

@@ -17,6 +17,8 @@ from pathlib import Path
 import httpx
 import psutil
 
+from benchmarks.sampling import sampled
+
 _START_SECONDS = 180.0
 _PARTS = ("transformer", "predictor")
 _COMMAND = [sys.executable, "-c", "from cli.main import main; main()", "serve"]
@@ -115,21 +117,14 @@ class MemoryWatch:
     @contextmanager
     def watch(self) -> Iterator[None]:
         """Sample from the beginning of the block to its end."""
-        done, began = threading.Event(), time.monotonic()
+        began = time.monotonic()
 
         def sample() -> None:
-            while not done.is_set():
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    values = {name: process.memory_info().rss / 2**20 for name, process in self.processes.items()}
-                    self.seconds.append(time.monotonic() - began)
-                    for name, value in values.items():
-                        self.mebibytes.setdefault(name, []).append(value)
-                done.wait(self.period_seconds)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                values = {name: process.memory_info().rss / 2**20 for name, process in self.processes.items()}
+                self.seconds.append(time.monotonic() - began)
+                for name, value in values.items():
+                    self.mebibytes.setdefault(name, []).append(value)
 
-        thread = threading.Thread(target=sample)
-        thread.start()
-        try:
+        with sampled(sample, self.period_seconds):
             yield
-        finally:
-            done.set()
-            thread.join()

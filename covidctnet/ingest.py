@@ -120,7 +120,9 @@ def stage_all(
         results: Iterator[Staged | Refused] = map(_stage, jobs)
         if workers > 1:
             pool = stack.enter_context(
-                ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_worker, initargs=(workers,))
+                ProcessPoolExecutor(
+                    workers, mp_context=get_context("spawn"), initializer=start_worker, initargs=(workers,)
+                )
             )
             results = pool.map(_stage, jobs)
         for done, result in enumerate(results, start=1):

@@ -108,7 +108,9 @@ def describe_cohort(
     """
     chosen = _choose(cohort, cases)
     workers = min(workers or usable_cores(), max(1, len(chosen)))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_worker, initargs=(workers,)) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=start_worker, initargs=(workers,)
+    ) as pool:
         rows = _in_order(pool, workers, cohort, chosen, config.reader)
         return write_metadata(output, _counted(rows, len(chosen), on_progress))
 

@@ -81,7 +81,9 @@ def make_phantom_cohort(
     folder.mkdir(parents=True, exist_ok=True)
     cohort = Cohort(folder=folder, cases=())
     workers = workers or len(os.sched_getaffinity(0))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=start_worker, initargs=(workers,)) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=start_worker, initargs=(workers,)
+    ) as pool:
         cases = []
         for case in pool.map(_make_case, patients, [folder] * len(patients), [config] * len(patients)):
             cases.append(case)

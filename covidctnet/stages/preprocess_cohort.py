@@ -85,7 +85,9 @@ def preprocess_shard(
     splits = ledger.splits()
     prepared: list[PreparedCase] = []
     workers = min(workers or usable_cores(), len(cases))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(workers,)) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(workers,)
+    ) as pool:
         jobs = [pool.submit(_prepare, cohort, case, splits[case.patient], config, folders) for case in cases]
         try:
             for job in jobs:

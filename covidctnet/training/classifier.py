@@ -14,7 +14,8 @@ from covidctnet.networks.classifier import build_classifier, compile_classifier
 from covidctnet.training.batches import Batch
 from covidctnet.training.checkpoint import Checkpoint, Weights
 from covidctnet.training.history import History
-from covidctnet.training.loop import OnEpoch, Schedule, cosine, fit
+from covidctnet.training.loop import OnEpoch, fit
+from covidctnet.training.schedule import classifier_schedule
 
 Stacks = Sequence[NDArray[np.float32]] | NDArray[np.float32]
 """Residual stacks of several cases, axes (case, z, y, x), or one array a case; may be memory-mapped."""
@@ -115,14 +116,7 @@ def train_classifier(
         build,
         batches(stacks, labels, changed=True),
         batches(validation_stacks, validation_labels, changed=False),
-        Schedule(
-            epochs=settings.epochs,
-            rate=cosine(settings.learning_rate, settings.epochs, settings.learning_rate_decay),
-            patience=settings.patience,
-            keep_best=settings.keep == "best",
-            precision=settings.precision,
-            seed=config.seed,
-        ),
+        classifier_schedule(config),
         name="classifier",
         checkpoint=checkpoint,
         measures={"accuracy": accuracy},

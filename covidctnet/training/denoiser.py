@@ -18,8 +18,9 @@ from covidctnet.training.checkpoint import Checkpoint, Weights
 from covidctnet.training.collapse import require_live_output
 from covidctnet.training.devices import has_replicas
 from covidctnet.training.history import History
-from covidctnet.training.loop import OnEpoch, Schedule, cosine, fit
+from covidctnet.training.loop import OnEpoch, fit
 from covidctnet.training.pseudo_infection import add_pseudo_infection
+from covidctnet.training.schedule import denoiser_schedule
 from covidctnet.training.slices import MaskedSlices
 
 
@@ -118,14 +119,7 @@ def train_denoiser(
         build,
         batches(train, settings.slices_per_epoch),
         batches(monitor, 0),
-        Schedule(
-            epochs=settings.epochs,
-            rate=cosine(settings.learning_rate, settings.epochs, settings.learning_rate_decay),
-            patience=settings.patience,
-            precision=settings.precision,
-            seed=config.seed,
-            operation_threads=settings.operation_threads,
-        ),
+        denoiser_schedule(config),
         name="denoiser",
         checkpoint=checkpoint,
         on_epoch=on_epoch,

@@ -20,7 +20,10 @@ def make_deterministic(seed: int) -> None:
 
 
 def limit_operation_threads(threads: int) -> None:
-    """Let one operation use so many cores, 0 for all; without effect in a process whose TensorFlow is at work already."""
+    """Let one operation use so many cores, 0 for all.
+
+    Without effect where TensorFlow is at work already: a step of a pipeline is a process of its own.
+    """
     import tensorflow as tf
 
     if threads:

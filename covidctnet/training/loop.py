@@ -8,17 +8,23 @@ start; a SIGTERM saves the batch that was reached.
 import logging
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from covidctnet.errors import TrainingError, TrainingInterruptedError
 from covidctnet.training.batches import Batches, stream
 from covidctnet.training.checkpoint import Checkpoint, Place, Weights
 from covidctnet.training.devices import (
-    choose_strategy, is_mixed, limit_operation_threads, make_deterministic, precision_policy, shard,
+    choose_strategy,
+    is_mixed,
+    limit_operation_threads,
+    make_deterministic,
+    precision_policy,
+    shard,
 )  # fmt: skip
 from covidctnet.training.history import History
 from covidctnet.training.interruption import StopRequest, stop_on_sigterm
+from covidctnet.training.schedule import Schedule
 from covidctnet.training.workers import is_chief
 
 _LOG = logging.getLogger(__name__)
@@ -28,31 +34,6 @@ OnEpoch = Callable[[int, int, History], None]
 
 Measure = Callable[[Any, Any], Any]
 """Targets and predictions of a batch to the mean of a metric over it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """How long a network is trained, and what is kept.
-
-    Attributes:
-        epochs: at most so many.
-        rate: learning rate by finished epochs.
-        patience: stop after so many epochs without a lower validation loss; 0 for never.
-        keep_best: keep the weights of the epoch with the lowest validation loss instead of the last.
-        mixed: "auto", "float32" or "mixed" precision.
-        seed: of the global random state.
-        operation_threads: see `devices.limit_operation_threads`.
-        jit_compile: compile the training step by XLA.
-    """
-
-    epochs: int
-    rate: Callable[[int], float]
-    patience: int = 0
-    keep_best: bool = False
-    precision: Any = "auto"
-    seed: int = 0
-    operation_threads: int = 0
-    jit_compile: bool = False
 
 
 def fit(
@@ -106,13 +87,6 @@ def fit(
     if schedule.keep_best and best:
         model.set_weights(best)
     return (_in_float32(build, model) if mixed else model), place.history
-
-
-def cosine(learning_rate: float, epochs: int, decay: str) -> Callable[[int], float]:
-    """Learning rate by epoch: constant for the decay "none", else along half a cosine to zero."""
-    if decay == "none":
-        return lambda epoch: learning_rate
-    return lambda epoch: learning_rate * 0.5 * (1.0 + math.cos(math.pi * epoch / epochs))
 
 
 class _Trainer:

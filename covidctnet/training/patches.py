@@ -16,7 +16,8 @@ from covidctnet.training.batches import Batch
 from covidctnet.training.checkpoint import Checkpoint
 from covidctnet.training.classifier import accuracy
 from covidctnet.training.history import History
-from covidctnet.training.loop import OnEpoch, Schedule, cosine, fit
+from covidctnet.training.loop import OnEpoch, fit
+from covidctnet.training.schedule import classifier_schedule
 from covidctnet.volume import BoolArray, UnitArray
 
 SIDE_SHARE = 4
@@ -143,14 +144,7 @@ def train_patches(
         build,
         train,
         validation,
-        Schedule(
-            epochs=settings.epochs,
-            rate=cosine(settings.learning_rate, settings.epochs, settings.learning_rate_decay),
-            patience=settings.patience,
-            keep_best=settings.keep == "best",
-            precision=settings.precision,
-            seed=config.seed,
-        ),
+        classifier_schedule(config),
         name="patch classifier",
         checkpoint=checkpoint,
         measures={"accuracy": accuracy},

@@ -16,7 +16,8 @@ from covidctnet.training.batches import Batch
 from covidctnet.training.checkpoint import Checkpoint, Weights
 from covidctnet.training.devices import has_replicas
 from covidctnet.training.history import History
-from covidctnet.training.loop import OnEpoch, Schedule, cosine, fit
+from covidctnet.training.loop import OnEpoch, fit
+from covidctnet.training.schedule import warm_start_schedule
 from covidctnet.training.slices import MaskedSlices
 
 
@@ -89,13 +90,7 @@ def pretrain_on_lungs(
         build,
         batches(train, settings.slices_per_epoch),
         batches(monitor, 0),
-        Schedule(
-            epochs=settings.warm_start_epochs,
-            rate=cosine(settings.learning_rate, settings.warm_start_epochs, settings.learning_rate_decay),
-            precision=settings.precision,
-            seed=config.seed,
-            operation_threads=settings.operation_threads,
-        ),
+        warm_start_schedule(config),
         name="warm start",
         checkpoint=checkpoint,
         on_epoch=on_epoch,
