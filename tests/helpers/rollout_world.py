@@ -17,7 +17,9 @@ from integrations.kubernetes_api import Cluster, Patience
 from integrations.rollout.driver import Site
 from integrations.rollout.manifests import RouteSettings, load_template
 from integrations.rollout.store import Clock
-from tests.helpers.kubernetes_api import TOKEN, Api, Asked, Manifest, kubernetes_api
+from tests.helpers.kubernetes_api import TOKEN, kubernetes_api
+from tests.helpers.kubernetes_objects import Api, Asked
+from tests.helpers.kubernetes_patches import Manifest
 
 A = Pair(pair_id="a" * 16, model_version="1", address="s3://bundles/" + "a" * 16)
 B = Pair(pair_id="b" * 16, model_version="2", address="s3://bundles/" + "b" * 16)

@@ -11,7 +11,7 @@ from covidctnet.rollout.machine import Rollout
 from integrations.rollout.deploy import Plan, plan, roll_out_pair
 from integrations.rollout.driver import Site
 from tests.helpers import crds
-from tests.helpers.kubernetes_api import Asked, Fault
+from tests.helpers.kubernetes_objects import Asked, Fault
 from tests.helpers.rollout_world import A, B, Behaviour, C, World, quick, reconnected
 
 

@@ -13,7 +13,7 @@ from covidctnet.rollout.machine import Pair, Rollout
 from integrations.kubernetes_api import Cluster
 from integrations.rollout.deploy import roll_out_pair
 from integrations.rollout.driver import Site
-from tests.helpers.kubernetes_api import SILENT, SILENT_SECONDS, Asked, Fault
+from tests.helpers.kubernetes_objects import SILENT, SILENT_SECONDS, Asked, Fault
 from tests.helpers.rollout_world import A, B, World, quick, reconnected
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]

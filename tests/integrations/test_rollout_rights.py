@@ -13,7 +13,7 @@ import yaml
 from covidctnet.errors import RolloutError
 from integrations.rollout.deploy import plan, roll_out_pair
 from tests.helpers.crds import ROOT
-from tests.helpers.kubernetes_api import Asked, Fault
+from tests.helpers.kubernetes_objects import Asked, Fault
 from tests.helpers.rollout_world import A, B, Behaviour, C, World, quick
 
 FOLDER = ROOT / "infra" / "serving" / "deploy"
