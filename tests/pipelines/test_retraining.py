@@ -1,102 +1,33 @@
 """Retraining as a state machine: done once, gone on with after any kill, never a promotion, nobody untold."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from covidctnet.bundle import patient_key
-from covidctnet.config import Config, load_profile
+from covidctnet.config import Config
 from covidctnet.errors import CohortError, DataStoreError, PipelineError, TrainingInterruptedError
-from covidctnet.promotion.decide import decide
-from covidctnet.promotion.decision import save_decision
 from covidctnet.promotion.log import PromotionLog
-from covidctnet.promotion.moves import promote
-from covidctnet.promotion.reports import ModelReport, save_report
 from integrations.aliases_mlflow import registered_aliases
 from integrations.data_ingest import remove_patient
 from integrations.data_versions import add_version
-from integrations.data_workspace import create_workspace, open_workspace
-from integrations.notifications import NotificationSettings, WebhookTarget
-from integrations.registry import register_bundle
+from integrations.data_workspace import open_workspace
 from integrations.steps.gate import NO_CHAMPION
-from integrations.tracking_client import TrackingSettings
 from pipelines.gate import Gate
 from pipelines.retraining import execute, notices
-from pipelines.retraining.execute import Outcome, Retraining, retrain
-from pipelines.retraining.policy import load_retrain_policy
+from pipelines.retraining.execute import retrain
 from pipelines.retraining.record import RetrainRecord, find_retraining
 from pipelines.retraining.runners import RunState, Start
-from tests.covidctnet.promotion.test_log import SIGNER
-from tests.helpers.bundles import untrained_bundle
 from tests.helpers.contest import write_cohort
-from tests.helpers.hook_server import HookServer, hook_server
-from tests.helpers.promotion import MemoryLines, make_policy, make_report
-
-POLICY = make_policy(bootstrap_samples=100, non_inferiority__groups=())
+from tests.helpers.retraining_desk import Desk, Registry, TableRunner, make_registry, open_desk
 
 
 class Killed(BaseException):
     """Stands for SIGKILL: nothing catches it."""
-
-
-@dataclass(frozen=True)
-class Registry:
-    """Two bundles in an MLflow of their own."""
-
-    settings: TrackingSettings
-    first: str
-    second: str
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    folder = tmp_path_factory.mktemp("registry")
-    settings = replace(TrackingSettings.embedded(folder), system_metrics_seconds=0.0)
-    knows = tuple(patient_key(f"patient-{number:02d}") for number in (3, 4))
-    bundles = [untrained_bundle(folder / f"bundle-{seed}", seed=seed, trained_on=knows) for seed in (0, 1)]
-    for bundle in bundles:
-        register_bundle(bundle.folder, run_key=f"key-{bundle.pair_id}", settings=settings)
-    return Registry(settings, *(bundle.pair_id for bundle in bundles))
-
-
-@dataclass
-class TableRunner:
-    """Stands for the pipeline, whose own tests are elsewhere: leaves the decision about a made-up report."""
-
-    folder: Path
-    candidate: str
-    refused: bool = False
-    uses: int = 1
-    fail: list[BaseException] = field(default_factory=list)
-    meanwhile: Callable[[], None] = lambda: None
-    gates: list[Gate] = field(default_factory=list)
-    configs: list[Config] = field(default_factory=list)
-
-    def run(self, config: Config, data_version: str, gate: Gate, *, started: Start) -> RunState:
-        self.gates.append(gate)
-        self.configs.append(config)
-        if self.fail:
-            raise self.fail.pop(0)
-        place = self.folder / f"decision-{gate.champion}"
-        rival = None if gate.champion == NO_CHAMPION else make_report(gate.champion, holdout_uses=self.uses)
-        report = make_report(self.candidate, data_version=data_version, intact=not self.refused, holdout_uses=self.uses)
-        write_decision(place, report, rival)
-        meanwhile, self.meanwhile = self.meanwhile, lambda: None
-        meanwhile()
-        return RunState(run="run-1", state="finished", decision=place)
-
-
-def write_decision(place: Path, report: ModelReport, rival: ModelReport | None) -> Path:
-    save_report(report, place / "candidate.json")
-    if rival is not None:
-        save_report(rival, place / "champion.json")
-    save_decision(decide(report, rival, POLICY), place / "decision.json")
-    return place
 
 
 def grow_cohort(data: Path) -> None:
@@ -105,60 +36,17 @@ def grow_cohort(data: Path) -> None:
     write_cohort(data, holdout=6, train=3)
 
 
-@dataclass
-class Desk:
-    """A workspace with data, a log and somebody to tell."""
-
-    task: Retraining
-    runner: TableRunner
-    hook: HookServer
-    version: str
-
-    def call(self, **options: Any) -> Outcome:
-        return retrain(self.task, **options)
-
-    @property
-    def record(self) -> RetrainRecord:
-        found = find_retraining(self.task.workspace, self.version)
-        assert found is not None
-        return found
-
-    @property
-    def told(self) -> list[dict[str, Any]]:
-        return [json.loads(body) for _, body in self.hook.took]
-
-    def promote_elsewhere(self, pair_id: str) -> None:
-        """Somebody promotes another model."""
-        champion = self.task.log.read().aliases.champion
-        place = self.task.workspace / f"other-{pair_id}"
-        write_decision(place, make_report(pair_id), make_report(champion) if champion else None)
-        promote(self.task.log, place, policy=POLICY, who="bob", why="other work")
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    return make_registry(tmp_path_factory.mktemp("registry"))
 
 
 @pytest.fixture
 def desk(tmp_path: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     monkeypatch.setenv("COVIDCTNET_WEBHOOK_SECRET", "a-secret-of-the-test")
-    workspace = tmp_path / "workspace"
-    write_cohort(workspace / "data", holdout=3, train=3)
-    create_workspace(workspace)
-    version = add_version(workspace, "6 cases")
-    runner = TableRunner(tmp_path / "runs", registry.second)
-    with hook_server() as hook:
-        task = Retraining(
-            workspace=workspace,
-            config=load_profile("smoke"),
-            policy=replace(load_retrain_policy(), start="champion", attempts=2),
-            gate_policy=POLICY,
-            log=PromotionLog(MemoryLines(), MemoryLines(), verifier=SIGNER.verifier, signer=SIGNER),
-            tracking=registry.settings,
-            runner=runner,
-            notifications=NotificationSettings(
-                webhooks=(WebhookTarget(url=hook.url),), tries=1, wait_seconds=0.0, timeout_seconds=5.0
-            ),
-            who="ada",
-        )
-        monkeypatch.setattr(execute, "last_trained", lambda settings: "")
-        yield Desk(task, runner, hook, version)
+    monkeypatch.setattr(execute, "last_trained", lambda settings: "")
+    with open_desk(tmp_path, registry) as opened:
+        yield opened
 
 
 def test_a_first_model_becomes_challenger_and_asks_and_nobody_promotes(desk: Desk, registry: Registry) -> None:
