@@ -23,6 +23,11 @@ def format_value(value: float | None) -> str:
     return NOT_COMPUTABLE if value is None else f"{value:.3f}"
 
 
+def format_p(value: float | None) -> str:
+    """A p-value; one that three digits would show as zero is below what they can tell."""
+    return format_value(value) if value is None or value >= 0.001 else "below 0.001"
+
+
 def format_interval(estimate: Estimate) -> str:
     """Both bounds, with the method where it is not the bootstrap; empty where the value itself is missing."""
     if estimate.value is None:

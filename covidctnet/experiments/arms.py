@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from covidctnet.evaluation.tables import format_p
 from covidctnet.experiments.answers import FoldAnswers
 from covidctnet.experiments.build import ResultFolder, by_arm, interval_text, percent_text, rounded
 from covidctnet.experiments.comparison import METRICS, Comparison, compare_arms, measure_answers
@@ -222,12 +223,12 @@ def _test_table(comparisons: Sequence[Comparison]) -> Table:
             test.seed,
             test.three_classes.gained,
             test.three_classes.lost,
-            rounded(test.three_classes.p_value, 4),
+            format_p(test.three_classes.p_value),
             test.covid.gained,
             test.covid.lost,
-            rounded(test.covid.p_value, 4),
+            format_p(test.covid.p_value),
             rounded(test.covid_auc.difference) if test.covid_auc else None,
-            rounded(test.covid_auc.p_value, 4) if test.covid_auc else None,
+            format_p(test.covid_auc.p_value if test.covid_auc else None),
         )
         for comparison in comparisons
         for test in comparison.tests

@@ -1,7 +1,7 @@
 """The comparison with readers as tables of text."""
 
 from covidctnet.evaluation.bootstrap import Estimate
-from covidctnet.evaluation.tables import format_interval, format_value
+from covidctnet.evaluation.tables import format_interval, format_p, format_value
 from covidctnet.experiments.results import Table
 from covidctnet.labels import LABELS
 from covidctnet.readers.answers import MODEL
@@ -57,8 +57,8 @@ def _by_class(found: ReaderComparison) -> Table:
 
 def _tests(found: ReaderComparison) -> Table:
     rows = [
-        (test.reader, WORDS[test.endpoint], str(test.test.gained), str(test.test.lost), f"{test.test.p_value:.3f}",
-         f"{test.adjusted:.3f}")
+        (test.reader, WORDS[test.endpoint], str(test.test.gained), str(test.test.lost), format_p(test.test.p_value),
+         format_p(test.adjusted))
         for test in found.tests
     ]  # fmt: skip
     return Table(
