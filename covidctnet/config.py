@@ -102,8 +102,7 @@ class DenoiserConfig:
 
     `warm_start_epochs` teach the network to find lungs before it learns to denoise, 0 for a cold start.
     `patience` stops after so many epochs without a lower validation loss, 0 never; `precision` "auto" is
-    mixed where a GPU is, else float32. `operation_threads` is how many cores work on one operation, 0 all of
-    them: operations of small networks are faster side by side than divided.
+    mixed where a GPU is, else float32; `operation_threads` cores work on one operation, 0 all of them.
     """
 
     filters: tuple[Count, Count, Count, Count] = (32, 64, 128, 256)
@@ -138,11 +137,10 @@ class ResidualConfig:
 class ClassifierConfig:
     """3D CNN and its training (paper, Methods, "Classification").
 
-    `patience` and `precision` are as in the denoiser's. `gradient_clip` bounds the norm of each weight
-    tensor's gradient, 0 for no bound; `label_smoothing` of the target's weight goes to all classes alike, so
-    that few patients are not learnt by heart. Augmentations, gain, bound and smoothing are ours, and off in the
-    paper profile. `keep` the weights of the epoch with the lowest validation loss, or the last ones: where few
-    patients validate, one confident error outweighs what the others gain.
+    `patience` and `precision` are as in the denoiser's. `gradient_clip` bounds the norm of each weight tensor's
+    gradient, 0 for no bound; `label_smoothing` of the target's weight goes to all classes alike, so that few patients
+    are not learnt by heart. Augmentations, gain, bound and smoothing are ours, and off in the paper profile. `keep` the
+    weights of the best epoch or the last ones: where few patients validate, one confident error outweighs the rest.
     """
 
     filters: tuple[Count, ...] = (8, 16, 32, 64, 128)

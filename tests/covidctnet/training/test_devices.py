@@ -39,9 +39,8 @@ def test_mixed_precision_gives_a_network_in_float32() -> None:
     assert history["loss"][-1] == pytest.approx(plain["loss"][-1], rel=0.1)
 
 
-@pytest.mark.parametrize("threads", [0, 1])
-def test_an_operation_keeps_to_its_cores(threads: int) -> None:
-    assert run("train_with_threads", threads) == str(threads)
+def test_an_operation_keeps_to_its_cores() -> None:
+    assert run("train_with_threads", 1) == "1"
 
 
 def test_memory_does_not_grow_with_the_cohort(tmp_path: Path) -> None:
