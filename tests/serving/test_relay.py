@@ -169,4 +169,4 @@ def test_a_relay_that_is_closed_at_any_moment_leaves_no_connection_behind(server
         for client in clients:
             client.close()
         assert relay.connections(servers[0].port) == 0
-        gc.collect()
+    gc.collect()
