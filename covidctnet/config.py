@@ -140,7 +140,7 @@ class ClassifierConfig:
     `patience` and `precision` are as in the denoiser's. `gradient_clip` bounds the norm of each weight tensor's
     gradient, 0 for no bound; `label_smoothing` of the target's weight goes to all classes alike, so that few patients
     are not learnt by heart. Augmentations, gain, bound and smoothing are ours, and off in the paper profile. `keep` the
-    weights of the best epoch or the last ones: where few patients validate, one confident error outweighs the rest.
+    best epoch by validation loss, or the last: where few patients validate, one confident error outweighs the rest.
     """
 
     filters: tuple[Count, ...] = (8, 16, 32, 64, 128)

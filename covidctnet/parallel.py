@@ -12,7 +12,6 @@ from covidctnet.machine import usable_cores
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-
 _sharing = 1
 """Processes that share the cores with this one, itself among them."""
 
@@ -22,11 +21,16 @@ def map_on_cores(work: Callable[[Item], Answer], items: Iterable[Item]) -> list[
 
     The first error that a call raises is raised here.
     """
-    threads = usable_cores() // _sharing
-    if threads < 2:
+    threads = share_of_cores()
+    if threads == 1:
         return [work(item) for item in items]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(work, items))
+
+
+def share_of_cores() -> int:
+    """Cores for this process: all that it may use, divided by the workers of its pool; at least 1."""
+    return max(1, usable_cores() // _sharing)
 
 
 def start_worker(workers: int) -> None:

@@ -1,7 +1,6 @@
 """A whole phantom cohort: one zip of DICOM images a case, the truth beside, `cohort.csv` above."""
 
 import hashlib
-import os
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -12,6 +11,7 @@ import numpy as np
 from covidctnet.cohort import Case, Cohort
 from covidctnet.config import PhantomConfig
 from covidctnet.labels import CAP, CONTROL, COVID, LABELS
+from covidctnet.machine import usable_cores
 from covidctnet.parallel import start_worker
 from covidctnet.phantom.acquisition import ScannerModel, acquire
 from covidctnet.phantom.anatomy import Anatomy, build_chest
@@ -80,7 +80,7 @@ def make_phantom_cohort(
     patients = plan_patients(config, seed)
     folder.mkdir(parents=True, exist_ok=True)
     cohort = Cohort(folder=folder, cases=())
-    workers = workers or len(os.sched_getaffinity(0))
+    workers = workers or usable_cores()
     with ProcessPoolExecutor(
         workers, mp_context=get_context("spawn"), initializer=start_worker, initargs=(workers,)
     ) as pool:

@@ -15,7 +15,7 @@ from covidctnet.errors import CohortError, StudyError
 from covidctnet.labels import CONTROL, LABELS
 from covidctnet.lungs import mean_lung_hu, segment_lungs
 from covidctnet.machine import usable_cores
-from covidctnet.parallel import start_worker
+from covidctnet.parallel import share_of_cores, start_worker
 from covidctnet.phantom.truth import load_truth
 from covidctnet.preprocess import preprocess, preprocess_mask, to_hounsfield
 from covidctnet.progress import Progress, silent
@@ -104,7 +104,7 @@ def _start_worker(workers: int) -> None:
     import SimpleITK as sitk  # noqa: N813
 
     start_worker(workers)
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(max(1, usable_cores() // workers))
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(share_of_cores())
 
 
 def _prepare(cohort: Cohort, case: Case, split: str, config: Config, folders: ShardFolders) -> PreparedCase:

@@ -1,11 +1,14 @@
 """What a training runs on: the GPUs of one or several machines, else the processor; always deterministic."""
 
+import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Literal
 
 from covidctnet.training.workers import count_workers
+
+_LOG = logging.getLogger(__name__)
 
 Precision = Literal["auto", "float32", "mixed"]
 
@@ -22,13 +25,16 @@ def make_deterministic(seed: int) -> None:
 def limit_operation_threads(threads: int) -> None:
     """Let one operation use so many cores, 0 for all.
 
-    Without effect where TensorFlow is at work already: a step of a pipeline is a process of its own.
+    Where TensorFlow is at work already it is too late, and the log says so; a pipeline's step is a process of its own.
     """
     import tensorflow as tf
 
-    if threads:
-        with suppress(RuntimeError):
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
+    if not threads:
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+    except RuntimeError:
+        _LOG.warning("operation_threads %d has no effect: TensorFlow is at work in this process already", threads)
 
 
 def choose_strategy() -> Any:

@@ -21,7 +21,7 @@ from covidctnet.training.devices import (
     make_deterministic,
     precision_policy,
     shard,
-)  # fmt: skip
+)
 from covidctnet.training.history import History
 from covidctnet.training.interruption import StopRequest, stop_on_sigterm
 from covidctnet.training.schedule import Schedule
@@ -73,7 +73,7 @@ def fit(
     with strategy.scope(), precision_policy(mixed):
         model = build()
         model.optimizer.build(model.trainable_variables)
-    trainer = _Trainer(model, strategy, measures or {}, schedule.jit_compile)
+    trainer = _Trainer(model, strategy, measures or {})
     place, best = _resume(trainer, checkpoint, name)
     with stop_on_sigterm() as stop:
         while not place.done:
@@ -92,7 +92,7 @@ def fit(
 class _Trainer:
     """A model with its compiled steps."""
 
-    def __init__(self, model: Any, strategy: Any, measures: Mapping[str, Measure], jit_compile: bool) -> None:
+    def __init__(self, model: Any, strategy: Any, measures: Mapping[str, Measure], jit_compile: bool = False) -> None:
         import tensorflow as tf
 
         self.model, self.strategy, self.measures = model, strategy, measures

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from covidctnet.config import Config
+from covidctnet.config import ClassifierConfig, Config, DenoiserConfig
 from covidctnet.training.devices import Precision
 
 
@@ -20,7 +20,6 @@ class Schedule:
         precision: see `devices.is_mixed`.
         seed: of the global random state.
         operation_threads: see `devices.limit_operation_threads`.
-        jit_compile: compile the training step by XLA.
     """
 
     epochs: int
@@ -30,44 +29,34 @@ class Schedule:
     precision: Precision = "auto"
     seed: int = 0
     operation_threads: int = 0
-    jit_compile: bool = False
 
 
 def warm_start_schedule(config: Config) -> Schedule:
     """That of the warm start, which runs to its end: it only prepares the denoiser's weights."""
     settings = config.denoiser
-    return Schedule(
-        epochs=settings.warm_start_epochs,
-        rate=_decay(settings.learning_rate, settings.warm_start_epochs, settings.learning_rate_decay),
-        precision=settings.precision,
-        seed=config.seed,
-        operation_threads=settings.operation_threads,
-    )
+    common = _common(settings, settings.warm_start_epochs, config.seed)
+    return replace(common, patience=0, operation_threads=settings.operation_threads)
 
 
 def denoiser_schedule(config: Config) -> Schedule:
     """That of the denoiser."""
     settings = config.denoiser
-    return Schedule(
-        epochs=settings.epochs,
-        rate=_decay(settings.learning_rate, settings.epochs, settings.learning_rate_decay),
-        patience=settings.patience,
-        precision=settings.precision,
-        seed=config.seed,
-        operation_threads=settings.operation_threads,
-    )
+    return replace(_common(settings, settings.epochs, config.seed), operation_threads=settings.operation_threads)
 
 
 def classifier_schedule(config: Config) -> Schedule:
     """That of every classifier, whatever it sees."""
     settings = config.classifier
+    return replace(_common(settings, settings.epochs, config.seed), keep_best=settings.keep == "best")
+
+
+def _common(settings: DenoiserConfig | ClassifierConfig, epochs: int, seed: int) -> Schedule:
     return Schedule(
-        epochs=settings.epochs,
-        rate=_decay(settings.learning_rate, settings.epochs, settings.learning_rate_decay),
+        epochs=epochs,
+        rate=_decay(settings.learning_rate, epochs, settings.learning_rate_decay),
         patience=settings.patience,
-        keep_best=settings.keep == "best",
         precision=settings.precision,
-        seed=config.seed,
+        seed=seed,
     )
 
 
